@@ -2,16 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which database, as whom, and a connection to it."""
+"""Which database, as whom; a connection to it; and what its errors mean to an operator."""
 
 from __future__ import annotations
 
+import os
+import re
 import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
+    container_address,
+    docker_client,
+    find_project,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.settings import (
+    DatabaseUrl,
+    EnvFile,
+    parse_database_url,
+    read_env_file,
+)
 
 try:
     import psycopg2
@@ -22,26 +35,60 @@ else:
     PSYCOPG2_IMPORT_ERROR = None
 
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
+CONNECT_TIMEOUT = 10  # seconds
+
+# JDBC and libpq name these alike; each has an option of ours, since a path in the URL may exist in a container only.
+_CERTIFICATES = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}
+# What of a libpq URL is handed on. Of a JDBC URL nothing is but TLS: currentSchema, stringtype and the rest concern Java.
+_LIBPQ_PARAMS = {
+    "hostaddr", "passfile", "connect_timeout", "options", "keepalives", "keepalives_idle", "keepalives_interval",
+    "keepalives_count", "tcp_user_timeout", "sslcrl", "sslcrldir", "sslsni", "sslcompression", "ssl_min_protocol_version",
+    "ssl_max_protocol_version", "channel_binding", "require_auth", "gssencmode", "krbsrvname", "gsslib", "requirepeer",
+    "target_session_attrs", "sslpassword",
+}  # fmt: skip
+_LIBPQ_IGNORED = {"application_name", "fallback_application_name", "client_encoding"}
+_SECRETS = {"password", "sslpassword"}
 
 
 @dataclass
 class ConnectionSettings:
-    """Everything that a connection needs, and where it was found."""
+    """What a connection needs. ``hostaddr`` is the address behind ``host`` where a Compose service's name does not resolve."""
 
     host: str = ""
     hostaddr: str = ""
     port: int = 5432
     database: str = ""
     user: str = "postgres"
-    password: str = field(default="", repr=False)
-    params: dict[str, str] = field(default_factory=dict)
+    password: str | None = field(default=None, repr=False)
+    params: dict[str, Any] = field(default_factory=dict, repr=False)
+    password_source: str = ""
     warnings: list[str] = field(default_factory=list)
+
+    def where(self) -> str:
+        """The server in words, without a secret."""
+        if not self.host or self.host.startswith("/"):
+            return "the Unix socket %s" % (self.host or "of this host")
+        address = " (%s)" % self.hostaddr if self.hostaddr else ""
+        return "%s:%d%s" % ("[%s]" % self.host if ":" in self.host else self.host, self.port, address)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for psycopg2.connect."""
+        given = {
+            "host": self.host,
+            "hostaddr": self.hostaddr,
+            "port": self.port,
+            "dbname": self.database,
+            "user": self.user,
+            "password": self.password,
+        }
+        return {**{key: value for key, value in given.items() if value not in ("", None)}, **self.params}
 
 
 def connection_argument_spec() -> dict[str, Any]:
     """The options of the doc fragment openlmis.operations.database."""
     return {
         "settings_file": {"type": "path"},
+        # Hidden whole: Ansible logs an invocation before a module could mask the password in it.
         "database_url": {"type": "str", "no_log": True},
         "login_host": {"type": "str"},
         "login_port": {"type": "int"},
@@ -60,16 +107,294 @@ def connection_argument_spec() -> dict[str, Any]:
 
 
 def require_psycopg2(module: AnsibleModule) -> None:
-    """End the module with Ansible's usual sentence when psycopg2 is not there."""
+    """End the module with Ansible's usual sentence when psycopg2 is not there; hide secrets given in a wrong place."""
+    secrets = (module.params.get("connect_params") or {}).items()
+    module.no_log_values.update(str(value) for key, value in secrets if key in _SECRETS)
     if psycopg2 is None:
         module.fail_json(msg=missing_required_lib("psycopg2"), exception=PSYCOPG2_IMPORT_ERROR)
 
 
 def resolve_connection(params: dict[str, Any]) -> ConnectionSettings:
-    """What to connect to: explicit options over the URL over the settings file over the environment."""
-    raise OperationError("not yet")
+    """What to connect to: explicit options over the URL over the settings file over the environment.
+
+    ``params`` are the module's, as :func:`connection_argument_spec` names them. Where the URL's host is a service of the Compose
+    project at ``project_src``, the connection goes to that service's container. Raises OperationError.
+    """
+    path = params.get("settings_file")
+    env_file = read_env_file(path) if path else EnvFile()
+    settings = ConnectionSettings()
+
+    def setting(key: str, needed: bool) -> str | None:
+        value = env_file.values.get(key) or os.environ.get(key)
+        if value is None and path and needed:
+            raise OperationError(
+                "The settings file %s has no value for %s. Expected a line %s=... as OpenLMIS' services read it: add it, or pass "
+                "%s." % (path, key, key, _INSTEAD[key])
+            )
+        if key in env_file.ambiguous and env_file.values.get(key):
+            settings.warnings.append(
+                "%s in %s does not mean the same to Compose v2 and to docker run --env-file or Compose v1: %s. It is taken as "
+                "Compose v2 does." % (key, path, env_file.ambiguous[key])
+            )
+        return value
+
+    explicit_place = params.get("login_db") and (params.get("login_host") or params.get("login_unix_socket"))
+    text = params.get("database_url") or (None if explicit_place else setting("DATABASE_URL", True))
+    url = _parse(text, "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % (path or "the environment"))
+
+    _place(settings, params, url)
+    settings.user = params.get("login_user") or url.user or setting("POSTGRES_USER", True) or "postgres"
+    _password(settings, params, url, path, setting)
+    _parameters(settings, params, url)
+    return settings
+
+
+_INSTEAD = {
+    "DATABASE_URL": "database_url, or login_host and login_db",
+    "POSTGRES_USER": "login_user",
+    "POSTGRES_PASSWORD": "login_password (empty where the server asks for none)",
+}
+
+
+def _parse(text: str | None, source: str) -> DatabaseUrl:
+    if not text:
+        return DatabaseUrl(None, None, None, None, None, {}, False, ())
+    try:
+        return parse_database_url(text)
+    except OperationError as error:
+        raise OperationError("%s (It is %s.)" % (error, source)) from error
+
+
+def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl) -> None:
+    """Host, port and database."""
+    socket = params.get("login_unix_socket")
+    login_host = params.get("login_host")
+    settings.port = params.get("login_port") or url.port or 5432
+    settings.database = params.get("login_db") or url.database or ""
+    if not settings.database:
+        raise OperationError(
+            "No database is named. Expected settings_file with a DATABASE_URL, or database_url, or login_db: pass one of them."
+        )
+    if socket and login_host in (None, "", "localhost"):
+        settings.host = socket
+        return
+    if not login_host and len(url.hosts) > 1:
+        raise OperationError(
+            "The database URL names %d hosts. Expected one, since only the primary may be written to: pass the primary's address "
+            "as login_host." % len(url.hosts)
+        )
+    settings.host = login_host or url.host or ""
+    if not login_host and (params.get("project_src") or params.get("project_name")):
+        settings.hostaddr = _container(settings.host, params.get("project_src"), params.get("project_name"))
+
+
+def _container(host: str, project_src: str | None, project_name: str | None) -> str:
+    """The address of the project's container that is called ``host``, or nothing."""
+    if host in ("", "localhost") or host.startswith("/") or re.match(r"[0-9.]+$|.*:", host):
+        return ""
+    try:
+        container = find_project(docker_client(), project_src, project_name).host(host)
+    except OperationError:
+        if "." in host:
+            return ""  # a server outside Compose, which needs no Docker Engine
+        raise
+    return container_address(container) if container is not None else ""
+
+
+def _password(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, path: str | None, setting: Any) -> None:
+    if params.get("login_password") is not None:
+        settings.password, settings.password_source = params["login_password"], "the option login_password"
+    elif url.password is not None:
+        settings.password, settings.password_source = url.password, "the database URL"
+    else:
+        settings.password = setting("POSTGRES_PASSWORD", True)
+        settings.password_source = "POSTGRES_PASSWORD in %s" % (path or "the environment")
+
+
+def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl) -> None:
+    """TLS and whatever else libpq is told."""
+    known = {} if url.jdbc else {key: url.params[key] for key in url.params if key in _LIBPQ_PARAMS}
+    if not url.jdbc:
+        unknown = set(url.params) - _LIBPQ_PARAMS - _LIBPQ_IGNORED - set(_CERTIFICATES) - {"sslmode"}
+        if unknown:
+            raise OperationError(
+                "The database URL has parameters that libpq does not know: %s. Expected those of libpq in a postgresql:// URL: "
+                "remove them, or write the URL as jdbc:postgresql://." % ", ".join(sorted(unknown))
+            )
+    mode = params.get("ssl_mode") or url.params.get("sslmode")
+    if not mode and url.jdbc and url.params.get("ssl", "false").lower() in ("", "true"):
+        mode = "require"  # Java verifies against a certificate store of its own, which libpq cannot read
+    if mode and mode not in SSL_MODES:
+        raise OperationError(
+            "The database URL's sslmode is none that is known. Expected one of %s: correct the URL, or pass ssl_mode."
+            % ", ".join(SSL_MODES)
+        )
+    for key, option in _CERTIFICATES.items():
+        file = params.get(option)
+        if not file and url.params.get(key) and not params.get("ssl_mode") and mode != "disable":
+            file = url.params[key]
+            if not os.path.isfile(file):
+                raise OperationError(
+                    "The database URL's %s names the file %s, which does not exist on this host; it may be a path inside a "
+                    "container. Expected a file on the managed host: pass %s with its path here." % (key, file, option)
+                )
+        if file:
+            known[key] = file
+    if mode:
+        known["sslmode"] = mode
+    extra = params.get("connect_params") or {}
+    if _SECRETS & set(extra):
+        raise OperationError(
+            "connect_params holds %s. Expected no secret there, since Ansible logs that option: pass login_password instead."
+            % " and ".join(sorted(_SECRETS & set(extra)))
+        )
+    settings.params = {**known, **extra}
 
 
 def connect(settings: ConnectionSettings, application_name: str, autocommit: bool = False) -> Any:
-    """A psycopg2 connection, or OperationError."""
-    raise OperationError("not yet")
+    """Connect; ``application_name`` is what pg_stat_activity shows. Raises OperationError."""
+    defaults = {
+        "application_name": application_name,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "client_encoding": "UTF8",
+        # A server that vanished is noticed within a minute, not after the kernel's two hours.
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    try:
+        connection = psycopg2.connect(**{**defaults, **settings.arguments()})
+        connection.autocommit = autocommit
+    except (psycopg2.Error, UnicodeError, ValueError, TypeError) as error:
+        raise _connection_error(settings, error) from None
+    return connection
+
+
+# What libpq and PostgreSQL say (in English; in other languages the general sentence remains), what was expected, what to do.
+_REFUSALS = (
+    (
+        "password authentication failed|no password supplied|empty password",
+        "refused the password of the user {user}",
+        "Expected the one in {source}{hint}: correct it there, or pass login_user and login_password",
+    ),
+    (
+        'database ".*" does not exist',
+        "has no database {database}",
+        "Expected OpenLMIS' database, usually open_lmis: correct the database's name in the URL or pass login_db",
+    ),
+    (
+        'role ".*" does not exist',
+        "has no role {user}",
+        "Expected the role that OpenLMIS' services use{hint}: correct POSTGRES_USER or pass login_user",
+    ),
+    (
+        "no pg_hba.conf entry|pg_hba.conf rejects",
+        "does not let the user {user} in from this host ({words})",
+        "Expected a fitting line in its pg_hba.conf: add one, or set ssl_mode if the server wants TLS",
+    ),
+    (
+        "could not translate host name|Name or service not known|nodename nor servname|could not parse network address",
+        "cannot be found: its name does not resolve on this host",
+        "Expected a name that this host knows: if it is a service of a Compose project, pass project_src, else correct the URL",
+    ),
+    (
+        "server does not support SSL|certificate|SSL error|SSL SYSCALL|SSL connection",
+        "could not be reached over TLS as asked ({words})",
+        "Expected what ssl_mode says: correct ssl_mode, ca_cert or the host name",
+    ),
+    (
+        "too many (clients|connections)|remaining connection slots",
+        "has no free connection",
+        "Expected one: stop what holds them, or wait, and run this again",
+    ),
+    (
+        "the database system is",
+        "is not ready ({words})",
+        "Expected it to accept connections: wait until it does and run this again",
+    ),
+    (
+        "Connection refused|No such file or directory|timeout expired|timed out|No route to host|unreachable",
+        "cannot be reached ({words})",
+        "Expected a server that accepts connections there: start it, or correct host and port, or its firewall",
+    ),
+    (
+        "permission denied for database",
+        "does not let the user {user} connect to the database {database}",
+        'Expected the privilege: GRANT CONNECT ON DATABASE "{database}" TO "{user}"',
+    ),
+)
+
+
+def _connection_error(settings: ConnectionSettings, error: Exception) -> OperationError:
+    words = _words(str(error), settings.password)
+    names = {
+        "user": settings.user,
+        "database": settings.database,
+        "source": settings.password_source,
+        "words": words,
+        "hint": "; mind that " + settings.warnings[-1].rstrip(".") if settings.warnings else "",
+    }
+    for pattern, found, remedy in _REFUSALS:
+        if re.search(pattern, str(error)):
+            break
+    else:
+        found, remedy = "did not take the connection ({words})", "Expected one: look at the server's log and the connection options"
+    return OperationError("PostgreSQL at %s %s. %s." % (settings.where(), found.format(**names), remedy.format(**names)))
+
+
+def _words(text: str, password: str | None) -> str:
+    """The last line that libpq wrote, without its prefixes and without the password."""
+    line = (text.strip().splitlines() or ["no reason given"])[-1].strip()
+    line = re.sub(r"^(connection to server .*? failed: |FATAL: +|ERROR: +)+", "", line)
+    return (line.replace(password, "********") if password else line).rstrip(".")
+
+
+# SQLSTATE, or its first two characters: what was found, what to do. The server's own words are left out, for they may quote rows.
+_STATES = {
+    "25006": ("the server is read-only", "run this against the primary, or switch default_transaction_read_only off"),
+    "40P01": ("the server ended this transaction to resolve a deadlock", "stop the service that writes to these tables and run this again"),
+    "40": ("another transaction got in the way", "stop the service that writes to these tables and run this again"),
+    "42501": ("the user {user} lacks a privilege", "grant it as the module's documentation lists them"),
+    "53100": ("the server's disk is full", "make room on the database server and run this again"),
+    "53200": ("the server is out of memory", "make memory available on the database server and run this again"),
+    "53": ("the server is out of a resource", "look at the server's log and run this again"),
+    "57P": ("the server was stopped or ended this connection", "wait until it accepts connections and run this again"),
+    "57014": ("the statement was cancelled", "run this again"),
+    "25P03": ("the server ended this connection, which had waited for too long", "run this again"),
+    "08": ("the connection to the server was lost", "wait until it accepts connections and run this again"),
+    "58": ("the server met an error of its file system", "look at the server's log and disks, and run this again"),
+    "XX": ("the server met an internal error", "look at the server's log and check the database before going on"),
+    "22": ("a value does not fit the table", "compare the two tables' columns with those of the release"),
+    "23": ("a constraint of the table refused the rows", "compare the table's constraints with those of the release"),
+}  # fmt: skip
+
+
+def database_error(error: Exception, settings: ConnectionSettings, doing: str, state: str) -> OperationError:
+    """What a failed statement means: never with the server's own words, which may quote a row.
+
+    ``doing`` is what was going on ("While the rows were copied"), ``state`` is what the database is in now.
+    """
+    code = getattr(error, "pgcode", None) or ""
+    if not code and isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        code = "08006"
+    found, remedy = next(
+        (_STATES[key] for key in (code, code[:3], code[:2]) if key in _STATES),
+        ("the server refused a statement", "look at the server's log"),
+    )
+    diagnostics = getattr(error, "diag", None)
+    names = [
+        "%s %s" % (kind, getattr(diagnostics, kind + "_name"))
+        for kind in ("schema", "table", "column", "constraint")
+        if getattr(diagnostics, kind + "_name", None)
+    ]
+    return OperationError(
+        "%s, %s (SQLSTATE %s%s). %s. What to do: %s."
+        % (
+            doing,
+            found.format(user=settings.user),
+            code or "unknown",
+            "".join(", " + name for name in names),
+            state,
+            remedy.format(user=settings.user),
+        )
+    )
