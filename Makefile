@@ -1,0 +1,56 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+FROM ?= 3.3.1
+PYTHON_RUN := .venv/bin/python
+REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
+PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup docker rehearsal rehearsal-clean test lint sanity units integration test-rehearsal build clean
+MAKEFLAGS += --no-print-directory
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
+
+setup: ## Python environment and collections (.venv, .cache); nothing to do when they are there
+	@tools/setup-python
+
+docker: ## Docker Engine and Compose; installed on Debian and Ubuntu as root, else it says what to install
+	@tools/setup-docker
+
+rehearsal: docker setup ## bring up a throw-away OpenLMIS 3.3 server and upgrade it to 3.4 (FROM=3.3.0 or 3.3.1)
+	@$(REHEARSAL) up --from $(FROM)
+	@echo; echo '== The server before =='; $(REHEARSAL) status
+	@echo; echo '== ansible-playbook playbooks/upgrade-3.4.yml =='
+	@$(PLAYBOOK) playbooks/upgrade-3.4.yml --extra-vars openlmis_confirm=false
+	@echo; echo '== The server after =='; $(REHEARSAL) status
+	@echo; echo 'It keeps running. `make rehearsal-clean` removes every trace of it.'
+
+rehearsal-clean: setup ## remove the rehearsal server, its images, volumes and files
+	@$(REHEARSAL) down
+
+test: docker setup ## everything below; the last line says how many tests passed and failed
+	@$(PYTHON_RUN) tools/run-checks
+
+lint: setup ## ansible-lint, yamllint, ruff, shellcheck, antsibull-docs, antsibull-changelog, argument specs
+	@$(PYTHON_RUN) tools/run-checks lint
+
+sanity: setup ## ansible-test sanity
+	@$(PYTHON_RUN) tools/run-checks sanity
+
+units: setup ## ansible-test units
+	@$(PYTHON_RUN) tools/run-checks units
+
+integration: setup ## ansible-test integration: the module on a real PostgreSQL
+	@$(PYTHON_RUN) tools/run-checks integration
+
+test-rehearsal: docker setup ## whole upgrades on the rehearsal server
+	@$(PYTHON_RUN) tools/run-checks rehearsal
+
+build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
+	@$(PYTHON_RUN) tools/run-checks build
+
+clean: ## remove what setup and tests left in the checkout (not the rehearsal server)
+	@rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis
