@@ -1,0 +1,334 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a Compose deployment's files say, and which edits turn them into another release. No I/O but C(docker compose config)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+DEFAULT_FILES = (
+    ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"),
+    ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"),
+)
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|(?P<plain>[A-Za-z_]\w*))$")
+
+
+class Edit(NamedTuple):
+    """One replacement in one file, in the terms of C(ansible.builtin.replace), and what it means to a person."""
+
+    path: str
+    regexp: str
+    replace: str
+    summary: str
+
+
+class Service(NamedTuple):
+    """One Compose service as the files have it; C(image) is rendered, C(raw_image) is before interpolation."""
+
+    name: str
+    image: str
+    raw_image: str
+    component: Optional[str]
+    removable: bool
+    environment: Dict[str, str]
+    owns_image: bool
+    one_shot: bool
+
+    @property
+    def stopped_for_upgrade(self) -> bool:
+        """Whether the offline window removes this service's container (never one that may hold data)."""
+        return self.component is not None or self.removable
+
+
+def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> List[str]:
+    """Return the absolute paths of the Compose files in the order in which they override each other.
+
+    Without C(files) these are the ones that Compose v2 loads on its own: the first base file that exists and,
+    beside it, the first override file. Raises OperationError when there is none.
+    """
+    if files:
+        found = [os.path.join(project_src, name) for name in files]
+    else:
+        candidates = ([os.path.join(project_src, name) for name in group] for group in DEFAULT_FILES)
+        found = [
+            next(path for path in group if os.path.exists(path))
+            for group in candidates
+            if any(map(os.path.exists, group))
+        ]
+    missing = [path for path in found if not os.path.exists(path)]
+    if missing or not found:
+        raise OperationError(
+            f"Compose file {missing[0] if missing else DEFAULT_FILES[0][2]} was not found in {project_src}; the directory that holds the"
+            " deployment's Compose file is expected. Set project_src to it, and compose_files when the files have other names."
+        )
+    return found
+
+
+def compose_command(project_src: str, files: Sequence[str], project_name: Optional[str]) -> List[str]:
+    """Return the C(docker compose) command line, up to its verb, for this deployment."""
+    command = ["docker", "compose", "--project-directory", project_src]
+    for path in files:
+        command += ["--file", path]
+    return command + (["--project-name", project_name] if project_name else [])
+
+
+def compose_version() -> str:
+    """Return the version of the Compose v2 plugin, such as 2.26.1. Raises OperationError when there is none."""
+    return _run(["docker", "compose", "version", "--short"], "Docker Compose v2").strip().lstrip("v")
+
+
+def render(
+    project_src: str, files: Sequence[str], project_name: Optional[str], interpolate: bool = True
+) -> Dict[str, Any]:
+    """Return the configuration as Compose renders it: only this counts, since C(environment) overrides C(env_file).
+
+    The result holds passwords and must not leave the module. Raises OperationError with Compose's last line.
+    """
+    command = compose_command(project_src, files, project_name) + ["config", "--format", "json"]
+    return json.loads(
+        _run(command + ([] if interpolate else ["--no-interpolate"]), "the Compose configuration of " + project_src)
+    )
+
+
+def _run(command: Sequence[str], what: str) -> str:
+    try:
+        result = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+        )
+    except OSError as error:
+        raise OperationError(
+            f"{what} cannot be read: {command[0]} does not run ({error.strerror}); Docker Engine 20.10 and Compose 2.18 or newer are"
+            " expected on this host. Install them, or run this where the server's Docker is."
+        ) from error
+    if result.returncode:
+        said = (result.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise OperationError(
+            f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
+        )
+    return result.stdout
+
+
+def split_image(reference: str) -> Tuple[str, str]:
+    """Split an image reference into repository and tag; the tag is empty when there is none, a digest is dropped."""
+    name = reference.split("@", 1)[0]
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "")
+
+
+def variable_of(tag: str) -> Optional[str]:
+    """Return the name of the variable that a raw tag consists of (C(${OL_AUTH_VERSION})), None for a literal tag."""
+    match = _VARIABLE.match(tag)
+    return (match.group("braced") or match.group("plain")) if match else None
+
+
+def split_raw_image(reference: str) -> Tuple[str, str]:
+    """Split an image reference before interpolation, whose tag may itself hold a colon (C(${VERSION:-1}))."""
+    match = re.match(r"(?P<repository>[^$]*?):(?P<tag>\$.*)$", reference)
+    return (match.group("repository"), match.group("tag")) if match else split_image(reference)
+
+
+def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Mapping[str, Any]) -> List[Service]:
+    """Tell for every Compose service which OpenLMIS component it is, by its image and else by its name.
+
+    Raises nothing; a service that is none of the release's is kept out of every step that removes containers.
+    """
+    by_image = {component["image"]: name for name, component in release["components"].items()}
+    found = []
+    for name, service in sorted(rendered.get("services", {}).items()):
+        image = service.get("image", "")
+        repository = split_image(image)[0]
+        component = by_image.get(repository) or (name if name in release["components"] else None)
+        found.append(
+            Service(
+                name=name,
+                image=image,
+                raw_image=raw.get("services", {}).get(name, {}).get("image", image),
+                component=component,
+                removable=repository in release["removable"] or name in release["removable"],
+                environment={
+                    key: "" if value is None else str(value)
+                    for key, value in (service.get("environment") or {}).items()
+                },
+                one_shot=name in release["one_shot"],
+                owns_image=component is not None and repository == release["components"][component]["image"],
+            )
+        )
+    return found
+
+
+def target_image(service: Service, release: Mapping[str, Any], images: Mapping[str, str]) -> Optional[str]:
+    """Return the image the service must have in the release; None where only the operator can know (a national build)."""
+    if service.name in images:
+        return images[service.name]
+    if service.component is None:
+        return service.image or None
+    if not service.owns_image:
+        return None
+    component = release["components"][service.component]
+    return f"{component['image']}:{component['version']}"
+
+
+def plan_edits(
+    texts: Mapping[str, str],
+    env_path: str,
+    services: Sequence[Service],
+    release: Mapping[str, Any],
+    images: Mapping[str, str],
+) -> List[Edit]:
+    """Return the smallest edits that turn the deployment's files into the release; none when they are there already.
+
+    C(texts) maps the path of every Compose file, and of C(env_path) when it exists, to its text.
+    """
+    edits: List[Edit] = []
+    env_text = texts.get(env_path, "")
+    compose_texts = {path: text for path, text in texts.items() if path != env_path}
+    for service in services:
+        wanted = target_image(service, release, images)
+        if service.component is None or wanted is None:
+            continue
+        repository, tag = split_image(wanted)
+        raw_repository, raw_tag = split_raw_image(service.raw_image)
+        variable = variable_of(raw_tag)
+        if variable is None and raw_repository == repository:
+            # The release may write a variable where this file has a literal tag: follow it when `.env` has the variable.
+            known = release["components"][service.component]["variable"]
+            variable = known if _env_pattern(known).search(env_text) else None
+            raw_wanted = f"{repository}:${{{variable}}}" if variable else wanted
+        else:
+            raw_wanted = service.raw_image if raw_repository == repository else wanted
+            variable = variable if raw_repository == repository else None
+        if raw_wanted != service.raw_image:
+            edits += _image_edits(compose_texts, service, raw_wanted)
+        if variable:
+            edits += _variable_edits(env_path, env_text, variable, tag)
+    edits += _dropped_options(compose_texts, services, release)
+    edits += _added_services(compose_texts, services, release)
+    return list(dict.fromkeys(edits))
+
+
+def _env_pattern(variable: str) -> re.Pattern[str]:
+    return re.compile(rf"^(\s*(?:export\s+)?{re.escape(variable)}\s*=\s*[\"']?)([^\"'\s#]*)", re.MULTILINE)
+
+
+def _variable_edits(path: str, text: str, variable: str, value: str) -> List[Edit]:
+    match = _env_pattern(variable).search(text)
+    if not match or match.group(2) == value:
+        return []
+    summary = f"{os.path.basename(path)}: {variable} {match.group(2)} -> {value}"
+    return [Edit(path, _env_pattern(variable).pattern, rf"\g<1>{value}", summary)]
+
+
+def _image_edits(texts: Mapping[str, str], service: Service, wanted: str) -> List[Edit]:
+    pattern = rf"^(\s*image:\s*[\"']?){re.escape(service.raw_image)}(?=[\"'\s#]|$)"
+    summary = f"image {service.raw_image} -> {wanted}"
+    return [
+        Edit(path, pattern, rf"\g<1>{wanted}", f"{os.path.basename(path)}: {summary}")
+        for path, text in texts.items()
+        if re.search(pattern, text, re.MULTILINE)
+    ]
+
+
+def _dropped_options(texts: Mapping[str, str], services: Sequence[Service], release: Mapping[str, Any]) -> List[Edit]:
+    edits = []
+    for dropped in release["java_options_dropped"]:
+        option, listed = dropped["option"], dropped["services"]
+        users = [service for service in services if option in service.environment.get("JAVA_OPTS", "").split()]
+        # A service outside the list that has the option keeps it, and with it everybody: the edit cannot tell lines apart.
+        if not users or any((service.component or service.name) not in listed for service in users):
+            continue
+        pattern = rf"[ \t]{re.escape(option)}(?=['\"\s]|$)|{re.escape(option)}[ \t]"
+        edits += [
+            Edit(
+                path,
+                pattern,
+                "",
+                f"{os.path.basename(path)}: {option} taken out of JAVA_OPTS of {', '.join(s.name for s in users)}",
+            )
+            for path, text in texts.items()
+            if re.search(pattern, text)
+        ]
+    return edits
+
+
+def _added_services(texts: Mapping[str, str], services: Sequence[Service], release: Mapping[str, Any]) -> List[Edit]:
+    present = {service.name for service in services}
+    path, text = next(iter(texts.items()))
+    match = re.search(r"^services:[^\r\n]*(\r?\n)(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*([ ]+)\S", text, re.MULTILINE)
+    newline, indent = (match.group(1), match.group(2)) if match else ("\n", "  ")
+    return [
+        Edit(
+            path,
+            r"^(services:[^\r\n]*\r?\n)",
+            rf"\g<1>{indent}{name}:{newline}{indent * 2}image: {image}{newline}",
+            f"{os.path.basename(path)}: service {name} ({image}) added",
+        )
+        for name, image in release["services_added"].items()
+        if name not in present
+    ]
+
+
+def database_groups(services: Sequence[Service]) -> List[List[str]]:
+    """Group the services by the database that they would use: one group is right, more is an accident in waiting."""
+    groups: Dict[str, List[str]] = {}
+    for service in services:
+        if service.component is not None and "DATABASE_URL" in service.environment:
+            keys = ("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD")
+            digest = hashlib.sha256("\0".join(service.environment.get(key, "") for key in keys).encode()).hexdigest()
+            groups.setdefault(digest, []).append(service.name)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def active_profiles(service: Service) -> List[str]:
+    """Return the Spring profiles that the service would start with: a system property outranks the environment."""
+    properties = re.findall(r"-Dspring\.profiles\.active=(\S*)", service.environment.get("JAVA_OPTS", ""))
+    value = (
+        properties[-1]
+        if properties
+        else service.environment.get("spring_profiles_active", service.environment.get("SPRING_PROFILES_ACTIVE", ""))
+    )
+    return [profile.strip() for profile in value.split(",") if profile.strip()]
+
+
+def missing_migrations(applied: Sequence[str], expected: Sequence[str]) -> List[str]:
+    """Return the expected migrations that the history lacks, in their order."""
+    present = set(applied)
+    return [version for version in expected if version not in present]
+
+
+def out_of_order(applied: Sequence[str], expected: Sequence[str]) -> List[str]:
+    """Return the expected migrations that Flyway 4 would silently skip: older than the newest one applied."""
+    newest = max((int(version) for version in applied), default=0)
+    return [version for version in missing_migrations(applied, expected) if int(version) < newest]
+
+
+def known_releases(release: Mapping[str, Any]) -> Dict[str, Dict[str, str]]:
+    """Return the releases that this one knows, itself first: name -> component -> version, for components with a schema."""
+    itself = {name: component["version"] for name, component in release["components"].items() if "schema" in component}
+    return {release["name"]: itself, **release["upgrades_from"]}
+
+
+def release_of(
+    histories: Mapping[str, Sequence[str]], releases: Mapping[str, Mapping[str, str]], flyway: Mapping[str, Any]
+) -> Optional[str]:
+    """Return the release whose migrations the histories hold exactly, None when they are a mix.
+
+    Migrations that no known release ships (a site's own) are left out of the comparison.
+    """
+    known = {name: {v for versions in facts["versions"].values() for v in versions} for name, facts in flyway.items()}
+    for release, versions in releases.items():
+        expected = {component: set(flyway[component]["versions"][version]) for component, version in versions.items()}
+        if all(
+            known[component] & set(histories.get(component, ())) == migrations
+            for component, migrations in expected.items()
+        ):
+            return release
+    return None

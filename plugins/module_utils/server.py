@@ -1,0 +1,258 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a server is at this moment: its deployment's files, its containers and its database, against a release."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+STATES = ("start", "between", "target")
+
+
+def argument_spec() -> Dict[str, Any]:
+    """Return the options of every module that looks at a whole server."""
+    spec = database.connection_argument_spec()
+    spec["project_src"] = {"type": "path", "required": True}
+    spec.update(
+        compose_files={"type": "list", "elements": "str", "default": []},
+        images={"type": "dict", "default": {}},
+        release={"type": "dict", "required": True},
+        migrations={"type": "dict", "required": True},
+    )
+    return spec
+
+
+def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return everything that checks and steps need to know of a server, without a password or a personal datum.
+
+    Raises OperationError when Docker, the Compose files or the project cannot be read. A database that cannot be
+    reached is a fact (C(database.error)), since some steps must work without it.
+    """
+    release, src = params["release"], params["project_src"]
+    client = compose.docker_client()
+    project = compose.find_project(client, src, params.get("project_name"))
+    files = deployment.compose_files(src, params["compose_files"])
+    rendered = deployment.render(src, files, project.name)
+    services = deployment.services_of(rendered, deployment.render(src, files, project.name, interpolate=False), release)
+    env_path = os.path.join(src, ".env")
+    edits = deployment.plan_edits(_read_texts(files + [env_path]), env_path, services, release, params["images"])
+    facts = {
+        "project": {
+            "name": project.name,
+            "src": src,
+            "files": files,
+            "command": deployment.compose_command(src, files, project.name),
+            "deployed": _deployed_paths(rendered, src, files, env_path),
+        },
+        "docker": {"engine": client.version()["Version"], "compose": deployment.compose_version()},
+        "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
+        "database_groups": deployment.database_groups(services),
+        "edits": [edit._asdict() for edit in edits],
+        "release_target": release["name"],
+    }
+    facts["images_to_pull"] = images_to_pull(client, facts["services"], release)
+    facts["components"] = _components(services, release, params["migrations"])
+    facts["database"] = _database_facts(params, project, facts["components"])
+    histories = facts["database"].pop("histories", None)
+    facts["histories"] = _history_facts(histories, facts["components"])
+    known = deployment.known_releases(release)
+    facts["release"] = None if histories is None else deployment.release_of(histories, known, params["migrations"])
+    facts["state"] = state_of(facts)
+    return facts
+
+
+def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], release: Mapping[str, Any]) -> List[str]:
+    """Return the images of the release that are not on this host: those of components and of added services, no other."""
+    wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]}
+    wanted |= {image for name, image in release["services_added"].items() if name not in services}
+    return sorted(image for image in wanted if not _image_present(client, image))
+
+
+def state_of(facts: Mapping[str, Any]) -> str:
+    """Tell where the server is: C(start), an older release throughout; C(target), upgraded throughout; else C(between)."""
+    if facts["release"] != facts["release_target"]:
+        return "start" if facts["release"] else "between"
+    stale = [s for s in facts["services"].values() if s["component"] and s["running_image"] != s["target_image"]]
+    copied = facts["database"].get("users_without_details") == 0
+    return "target" if copied and not stale and not facts["edits"] else "between"
+
+
+def _read_texts(paths: Sequence[str]) -> Dict[str, str]:
+    texts = {}
+    for path in paths:
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", newline="") as stream:
+                texts[path] = stream.read()
+    return texts
+
+
+def _deployed_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str], env_path: str) -> List[str]:
+    """Return the files and folders that make up the deployed code: what Compose reads, and what is mounted read-only from src."""
+    paths = list(files) + [env_path]
+    for service in rendered.get("services", {}).values():
+        build = service.get("build") or {}
+        paths.append(build.get("context", "") if isinstance(build, dict) else str(build))
+        paths += [
+            mount["source"]
+            for mount in service.get("volumes") or []
+            if mount.get("type") == "bind" and mount.get("read_only")
+        ]
+    for name in sorted(os.listdir(src)):
+        if name.endswith(".env"):
+            paths.append(os.path.join(src, name))
+    inside = {os.path.realpath(path): path for path in paths if path and os.path.exists(path)}
+    return [path for real, path in inside.items() if real.startswith(os.path.realpath(src) + os.sep)]
+
+
+def _service_facts(
+    project: Any, service: deployment.Service, release: Mapping[str, Any], images: Mapping[str, str]
+) -> Dict[str, Any]:
+    container = project.service(service.name)
+    attributes = container.attrs if container is not None else {}
+    state = attributes.get("State", {})
+    return {
+        "image": service.image,
+        "component": service.component,
+        "stopped_for_upgrade": service.stopped_for_upgrade,
+        "target_image": deployment.target_image(service, release, images),
+        "current": service.component is None or service.image == deployment.target_image(service, release, images),
+        "one_shot": service.one_shot,
+        "profiles": deployment.active_profiles(service),
+        "uses_database": "DATABASE_URL" in service.environment and service.component is not None,
+        "container": container.id if container is not None else None,
+        "container_name": container.name if container is not None else None,
+        "running_image": attributes.get("Config", {}).get("Image"),
+        "running_image_id": attributes.get("Image"),
+        "status": state.get("Status", "missing"),
+        "exit_code": state.get("ExitCode"),
+        "restart_count": attributes.get("RestartCount", 0),
+        "restart_policy": attributes.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
+        "mounts": mounts_of(attributes),
+    }
+
+
+def mounts_of(attributes: Mapping[str, Any]) -> Dict[str, str]:
+    """Return where a container's data lies: destination -> volume name or host path."""
+    return {
+        mount["Destination"]: mount.get("Name") or mount.get("Source", "") for mount in attributes.get("Mounts", [])
+    }
+
+
+def _image_present(client: Any, reference: str) -> bool:
+    return bool(client.images.list(filters={"reference": reference}))
+
+
+def _components(
+    services: Sequence[deployment.Service], release: Mapping[str, Any], flyway: Mapping[str, Any]
+) -> List[Dict[str, Any]]:
+    found = []
+    for service in services:
+        component = release["components"].get(service.component or "", {})
+        if "path" not in component:
+            continue
+        schema = component.get("schema")
+        found.append(
+            {
+                "name": service.component,
+                "service": service.name,
+                "version": component["version"],
+                "schema": schema,
+                "path": component["path"],
+                "migrations": flyway[service.component]["versions"][component["version"]] if schema else [],
+            }
+        )
+    return found
+
+
+def _database_facts(params: Mapping[str, Any], project: Any, components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    try:
+        settings = database.resolve_connection(params)
+        connection = database.connect(settings, "openlmis.operations server_info", autocommit=True)
+    except OperationError as error:
+        return {"error": str(error), "identity": None, "users": None}
+    try:
+        with connection.cursor() as cursor:
+            facts = _query_database(cursor, components)
+    finally:
+        connection.close()
+    facts.update(host=settings.host, port=settings.port, user=settings.user)
+    container = project.host(settings.host)
+    if container is not None:
+        facts.update(
+            service=container.labels.get(compose.LABEL + "service"),
+            container=container.id,
+            image=container.attrs["Config"]["Image"],
+            image_id=container.attrs["Image"],
+            mounts=mounts_of(container.attrs),
+        )
+    facts["identity"] = {key: facts.get(key) for key in ("name", "oid", "system_identifier", "mounts")}
+    return facts
+
+
+def _one(cursor: Any, sql: str, *values: Any) -> Any:
+    cursor.execute(sql, values)
+    return cursor.fetchone()[0]
+
+
+def _query_database(cursor: Any, components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    facts: Dict[str, Any] = {"error": None}
+    cursor.execute(
+        "SELECT current_database(), d.oid::bigint, pg_database_size(d.oid), current_setting('server_version'),"
+        " has_database_privilege(current_user, d.oid, 'CREATE') FROM pg_database d WHERE d.datname = current_database()"
+    )
+    facts.update(zip(("name", "oid", "size", "server_version", "may_create_schema"), cursor.fetchone()))
+    # A role without superuser may not be allowed to read the control file; the OID and the volume then have to do.
+    allowed = _one(cursor, "SELECT has_function_privilege(current_user, 'pg_catalog.pg_control_system()', 'EXECUTE')")
+    facts["system_identifier"] = (
+        str(_one(cursor, "SELECT system_identifier FROM pg_control_system()")) if allowed else None
+    )
+    histories = {}
+    for component in components:
+        if component["schema"]:
+            table = component["schema"] + ".schema_version"
+            histories[component["name"]] = []
+            if _one(cursor, "SELECT to_regclass(%s) IS NOT NULL", table):
+                cursor.execute(
+                    f"SELECT version FROM {table} WHERE success AND type <> 'SCHEMA' AND version ~ '^[0-9]+$' ORDER BY installed_rank"
+                )
+                histories[component["name"]] = [row[0] for row in cursor.fetchall()]
+    facts["histories"] = histories
+    facts["users"] = facts["users_without_details"] = None
+    if _one(cursor, "SELECT to_regclass('referencedata.users') IS NOT NULL"):
+        facts["users"] = _one(cursor, "SELECT count(*) FROM referencedata.users")
+        if _one(cursor, "SELECT to_regclass('notification.user_contact_details') IS NOT NULL"):
+            facts["users_without_details"] = _one(
+                cursor,
+                "SELECT count(*) FROM referencedata.users u WHERE NOT EXISTS"
+                " (SELECT 1 FROM notification.user_contact_details d WHERE d.referencedatauserid = u.id)",
+            )
+    facts["duplicate_program_orderables"] = 0
+    if _one(cursor, "SELECT to_regclass('referencedata.program_orderables') IS NOT NULL"):
+        facts["duplicate_program_orderables"] = _one(
+            cursor,
+            "SELECT count(*) FROM (SELECT 1 FROM referencedata.program_orderables WHERE active"
+            " GROUP BY orderableid, programid HAVING count(*) > 1) duplicates",
+        )
+    return facts
+
+
+def _history_facts(
+    histories: Optional[Mapping[str, Sequence[str]]], components: Sequence[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    facts = {}
+    for component in components:
+        if histories is not None and component["schema"]:
+            applied = histories[component["name"]]
+            facts[component["name"]] = {
+                "applied": len(applied),
+                "newest": max(applied, key=int, default=None),
+                "missing": deployment.missing_migrations(applied, component["migrations"]),
+                "out_of_order": deployment.out_of_order(applied, component["migrations"]),
+            }
+    return facts

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: server_info
+short_description: Tell what an OpenLMIS server is at this moment
+version_added: "0.1.0"
+description:
+  - Reads a deployment's Compose files as Compose renders them, its containers, and the Flyway history tables of its
+    database, and holds them against a release of OpenLMIS.
+  - Changes nothing. No password and no personal datum is in the result.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+extends_documentation_fragment:
+  - openlmis.operations.database
+  - openlmis.operations.server
+options:
+  project_src:
+    description: Directory of the deployment's Compose file.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: Runs the same way in check mode.
+    support: full
+  diff_mode:
+    description: Changes nothing, so there is nothing to show.
+    support: none
+seealso:
+  - module: openlmis.operations.upgrade_check
+"""
+
+EXAMPLES = r"""
+- name: Look at the server
+  openlmis.operations.server_info:
+    project_src: /opt/openlmis
+    settings_file: /opt/openlmis/settings.env
+    release: "{{ lookup('ansible.builtin.file', 'vars/releases/3.4.0.yml') | from_yaml }}"
+    migrations: "{{ (lookup('ansible.builtin.file', 'vars/flyway_versions.yml') | from_yaml).components }}"
+  register: server
+
+- name: Say which release it runs
+  ansible.builtin.debug:
+    msg: "{{ server.server.release }}"
+"""
+
+RETURN = r"""
+server:
+  description: What was found.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: V(start) for an older release throughout, V(target) for the release throughout, else V(between).
+      type: str
+      sample: start
+    release:
+      description: The release whose migrations the database holds exactly, none when they are a mix.
+      type: str
+      sample: 3.3.1
+    project:
+      description: Name, directory, Compose files and deployed files of the Compose project.
+      type: dict
+    docker:
+      description: Versions of Docker Engine and Compose.
+      type: dict
+    services:
+      description: Every Compose service with its image, container, state, volumes and active Spring profiles.
+      type: dict
+    components:
+      description: The release's components that this server has, with version, schema and expected migrations.
+      type: list
+      elements: dict
+    database:
+      description:
+        - Name, OID, system identifier, size and version of the database, the volumes of its container, and the number of users.
+        - C(error) is the reason when it could not be reached.
+      type: dict
+    database_groups:
+      description: The services by the database URL, user and password that they render; one group is right.
+      type: list
+      elements: list
+    histories:
+      description: Per component the number of migrations applied, the newest, those missing and those out of order.
+      type: dict
+    edits:
+      description: What has to be replaced in the deployment's files for the release, for M(ansible.builtin.replace).
+      type: list
+      elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import server
+from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
+from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(argument_spec=server.argument_spec(), supports_check_mode=True)
+    require_docker(module)
+    require_psycopg2(module)
+    try:
+        module.exit_json(changed=False, server=server.collect(module.params))
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
