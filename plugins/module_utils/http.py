@@ -1,0 +1,201 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests to an OpenLMIS server that may not be there yet: every outcome is an Answer, none an exception."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
+from ansible.module_utils.urls import open_url
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+# Enough for the largest profile with all its roles; of openlmis.js only the beginning is of interest.
+BODY_LIMIT = 4 * 1024 * 1024
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+def site_argument_spec() -> dict[str, Any]:
+    """The options of the doc fragment openlmis.operations.site."""
+    return {
+        "base_url": {"type": "str", "required": True},
+        "components": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "version": {"type": "str", "required": True},
+                "path": {"type": "str"},
+                "service": {"type": "str"},
+                "schema": {"type": "str"},
+                "migrations": {"type": "list", "elements": "str", "default": []},
+            },
+        },
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
+class Component(NamedTuple):
+    """One component as the release wants it."""
+
+    name: str
+    version: str
+    path: str
+    service: str
+    schema: str = ""
+    migrations: tuple = ()
+
+
+def components_of(params: dict[str, Any]) -> list[Component]:
+    """The components of a module's parameters, defaults filled in; OperationError for a list that makes no sense."""
+    found = [
+        Component(
+            one["name"], one["version"], one.get("path") or "/" + one["name"], one.get("service") or one["name"],
+            one.get("schema") or "", tuple(one.get("migrations") or ()),
+        )
+        for one in params["components"]
+    ]
+    for component in found:
+        if component.migrations and not component.schema:
+            raise OperationError(
+                f"Component {component.name} has migrations but no schema. Expected both or neither: give the schema."
+            )
+    if len({component.name for component in found}) < len(found):
+        raise OperationError("A component is named twice. Expected each name once: correct the list of components.")
+    return found
+
+
+class Answer(NamedTuple):
+    """What one request came to.
+
+    status is None when no HTTP answer arrived; problem then says why. hopeless marks what waiting cannot mend.
+    """
+
+    status: int | None = None
+    body: bytes = b""
+    problem: str = ""
+    hopeless: bool = False
+
+    def json(self) -> Any:
+        """The body as JSON, None when it is none."""
+        try:
+            return json.loads(self.body.decode("utf-8"))
+        except ValueError:
+            return None
+
+    def says(self) -> str:
+        """What came, as the end of a sentence that begins with the address; never a word of the body."""
+        return self.problem or f"answers {self.status}"
+
+
+class Version(NamedTuple):
+    """The version that a component names, or the problem that keeps it from naming one."""
+
+    version: str = ""
+    problem: str = ""
+    hopeless: bool = False
+
+
+class Site:
+    """An OpenLMIS server at its public address.
+
+    Proxies of the environment are not used: whatever keeps users out lets in this host, not a proxy. ~/.netrc is not
+    read. Redirects are not followed: the paths used here have none, except where a server insists on https, and a
+    password does not go to an address that nobody gave.
+    """
+
+    def __init__(self, base_url: str, validate_certs: bool = True, timeout: float = 10) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.validate_certs = validate_certs
+        self.timeout = timeout
+        parts = urlsplit(self.base_url)
+        more = parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in ("http", "https") or not parts.hostname or more:
+            raise OperationError(
+                "base_url is not the address of a server. Expected http:// or https:// with a host, and a port if"
+                " need be, without user name and query: give BASE_URL of the deployment's settings."
+            )
+        # nginx with REQUIRE_SSL=true goes by this header alone. What ends TLS in front of it should set it; where that
+        # was forgotten, ours is as true. Over plain http it would be a lie that sends the password in the clear.
+        self.headers = {"X-Forwarded-Proto": "https"} if parts.scheme == "https" else {}
+
+    def url(self, path: str) -> str:
+        """The whole address of a path."""
+        return self.base_url + "/" + path.lstrip("/")
+
+    def get(self, path: str, token: str = "") -> Answer:
+        """GET, with a bearer token when one is given."""
+        return self.request("GET", path, {"Authorization": f"Bearer {token}"} if token else None)
+
+    def request(self, method: str, path: str, headers: dict[str, str] | None = None,
+                data: bytes | None = None) -> Answer:
+        """One request; it is over within about twice the timeout (seconds), whatever the other side does."""
+        deadline = time.monotonic() + self.timeout
+        try:
+            response = open_url(
+                self.url(path), method=method, data=data, headers={**self.headers, **(headers or {})},
+                timeout=self.timeout, validate_certs=self.validate_certs, follow_redirects="none", use_proxy=False,
+                use_netrc=False, decompress=False, force=True, http_agent="openlmis.operations",
+            )
+            return Answer(response.status, _read(response, deadline))
+        except HTTPError as error:
+            return self._not_ok(error, deadline)
+        except URLError as error:
+            return _no_answer(error.reason)
+        except (AnsibleConnectionError, http.client.HTTPException, OSError, ValueError) as error:
+            return _no_answer(error)
+
+    def version(self, path: str) -> Version:
+        """The version that the component at this path names; it listens only once its migrations are over."""
+        answer = self.get(path)
+        if answer.status != 200:
+            return Version("", answer.says(), answer.hopeless)
+        found = answer.json()
+        version = found.get("version") if isinstance(found, dict) else None
+        if not isinstance(version, str) or not version:
+            return Version("", "answers 200, but not with a version in JSON")
+        return Version(version)
+
+    def _not_ok(self, error: HTTPError, deadline: float) -> Answer:
+        target = error.headers.get("Location") or ""
+        if error.code in REDIRECTS and self.base_url.startswith("http:") and target.startswith("https:"):
+            return Answer(
+                error.code, b"", f"answers {error.code} and insists on https (REQUIRE_SSL=true, or a proxy in front of"
+                " it). Expected an answer at base_url: give its https address as base_url", True,
+            )
+        try:
+            return Answer(error.code, _read(error, deadline))
+        except (http.client.HTTPException, OSError, ValueError):
+            return Answer(error.code)
+
+
+def _read(response: Any, deadline: float) -> bytes:
+    """The body, up to BODY_LIMIT; a server that drips does not hold us past the deadline."""
+    body = b""
+    while len(body) < BODY_LIMIT:
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out in the middle")
+        chunk = response.read1(65536)
+        if not chunk:
+            break
+        body += chunk
+    return body
+
+
+def _no_answer(reason: Any) -> Answer:
+    if "CERTIFICATE_VERIFY_FAILED" in str(reason) or isinstance(reason, ssl.SSLCertVerificationError):
+        return Answer(
+            None, b"", "shows a certificate that this host does not trust. Expected one from an authority known here:"
+            " install that authority's certificate, or set validate_certs to false", True,
+        )
+    why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return Answer(None, b"", f"gives no answer ({why})")

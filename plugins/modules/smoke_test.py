@@ -1,0 +1,369 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: smoke_test
+short_description: Use an OpenLMIS server as its users do, and compare what it shows with its database
+version_added: "0.1.0"
+description:
+  - Checks what a person would check by hand after an upgrade to a release in which the notification service owns users'
+    contact details, OpenLMIS 3.4 and later. Every check is run, also after one has failed.
+  - B(ui) - the start page is there and C(openlmis.js) is a script that is not empty.
+  - B(versions) - every component of O(components) names its version.
+  - B(wrong login) - the administrator's name with a wrong password gets no token.
+  - B(login) - the administrator gets a token.
+  - B(no token) - users and contact details are refused to a caller without a token.
+  - B(profiles) - both halves of the profile page of some users, with and without e-mail address, verified or not, with
+    and without telephone number, with unusual characters, equal their rows in the database field by field.
+  - B(write back) - the contact details of one user are saved exactly as they were read; what is read afterwards, and
+    the row, are as before. The user is one for whom this changes nothing and sends no mail, with a verified e-mail
+    address that the service's own search for duplicates (a C(LIKE), in which C(%) and C(_) are wildcards) finds with no
+    other user.
+  - No check has personal data in its words. Users are named by id and username.
+options:
+  admin_username:
+    description: A user with the right C(USERS_MANAGE).
+    type: str
+    required: true
+  admin_password:
+    description: The user's password. It is sent in the body of a request, where no access log has it.
+    type: str
+    required: true
+  client_id:
+    description: The OAuth client of the user interface.
+    type: str
+    default: user-client
+  client_secret:
+    description: The client's secret. V(changeme) is what OpenLMIS comes with.
+    type: str
+    default: changeme
+  profiles:
+    description: How many users' profiles to view. A second run views the same ones.
+    type: int
+    default: 20
+  timeout:
+    description: Seconds that one request may take.
+    type: int
+    default: 30
+extends_documentation_fragment:
+  - openlmis.operations.site
+  - openlmis.operations.database
+attributes:
+  check_mode:
+    description: Says what would be checked and does nothing, not even a login.
+    support: full
+  diff_mode:
+    description: Has no diff, since nothing is changed.
+    support: none
+requirements:
+  - psycopg2 (Python package) on the host, which has to reach the database and O(base_url)
+seealso:
+  - module: openlmis.operations.wait_for_release
+  - module: openlmis.operations.user_contact_details_migration
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+"""
+
+EXAMPLES = r"""
+- name: See whether users can work
+  openlmis.operations.smoke_test:
+    project_src: /opt/openlmis
+    settings_file: /opt/openlmis/settings.env
+    base_url: https://openlmis.example.org
+    admin_username: administrator
+    admin_password: "{{ openlmis_admin_password }}"
+    components:
+      - name: referencedata
+        version: 11.0.0
+      - name: notification
+        version: 4.0.0
+  register: smoke_test
+
+- name: Show what was checked
+  ansible.builtin.debug:
+    var: smoke_test.results
+"""
+
+RETURN = r"""
+results:
+  description: Every check in the order in which it was run. Also returned when one has failed.
+  returned: not in check mode
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the check.
+      type: str
+    ok:
+      description: Whether nothing wrong was found.
+      type: bool
+    skipped:
+      description: Whether the check found nothing that it could be tried on, so that it proves nothing.
+      type: bool
+    detail:
+      description: What was found, in words.
+      type: str
+  sample:
+    - {name: login, ok: true, skipped: false, detail: administrator got a token}
+msg:
+  description: The sum of the checks, or each that failed.
+  returned: always
+  type: str
+"""
+
+import base64
+import secrets
+from typing import Any, Callable, Mapping, NamedTuple
+from urllib.parse import urlencode
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils.database import (
+    connect,
+    connection_argument_spec,
+    psycopg2,
+    require_psycopg2,
+    resolve_connection,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.http import (
+    Answer,
+    Component,
+    Site,
+    components_of,
+    site_argument_spec,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.profiles import (
+    CHOOSE_PROFILES,
+    CHOOSE_WRITE_BACK,
+    ROW_CHECKSUM,
+    contact_differences,
+    script_source,
+    user_differences,
+)
+
+NO_USER = "00000000-0000-0000-0000-000000000000"
+RIGHT = (
+    "the administrator lacks the right USERS_MANAGE. Expected a user who may view and edit every other: give this user"
+    " a role of the type General Administration that has it (Administration, Users, Roles), or name another user"
+)
+
+
+class Result(NamedTuple):
+    """What one check came to."""
+
+    name: str
+    ok: bool
+    skipped: bool
+    detail: str
+
+
+class Failed(Exception):
+    """A check has found something wrong; the text says what."""
+
+
+class Skipped(Exception):
+    """A check found nothing to be tried on; the text says why."""
+
+
+class SmokeTest:
+    """The checks, in the order in which they are run."""
+
+    def __init__(self, params: Mapping[str, Any], components: list[Component], hide: Callable[[str], None]) -> None:
+        self.params = params
+        self.components = components
+        self.hide = hide  # is told the token, which must not be shown
+        self.site = Site(params["base_url"], params["validate_certs"], params["timeout"])
+        self.token = ""
+        self.connection: Any = None
+
+    def run(self) -> list[Result]:
+        """All checks, each run whatever became of the others."""
+        checks = {
+            "ui": self.ui,
+            "versions": self.versions,
+            "wrong login": self.wrong_login,
+            "login": self.login,
+            "no token": self.no_token,
+            "profiles": self.profiles,
+            "write back": self.write_back,
+        }
+        return [self.one(name, check) for name, check in checks.items()]
+
+    def one(self, name: str, check: Callable[[], str]) -> Result:
+        try:
+            return Result(name, True, False, check())
+        except Skipped as reason:
+            return Result(name, True, True, str(reason))
+        except (Failed, OperationError) as error:
+            return Result(name, False, False, str(error))
+        except psycopg2.Error as error:
+            self.connection = None
+            return Result(name, False, False, f"the database refused ({database_refusal(error)})")
+
+    def ui(self) -> str:
+        page = self.wanted(self.site.get("/"), "/")
+        path = script_source(page.body.decode("utf-8", "replace"))
+        script = self.wanted(self.site.get(path), path).body.strip()
+        if not script:
+            raise Failed(f"{path} is empty, so users see a blank page; see the log of the user interface's container")
+        if script.startswith(b"<"):
+            raise Failed(f"{path} is a page, not a script")
+        return f"the start page and {path} are there"
+
+    def versions(self) -> str:
+        wrong = []
+        for component in self.components:
+            found = self.site.version(component.path)
+            if found.version != component.version:
+                says = found.problem or f"answers {found.version}"
+                wrong.append(f"{component.path} {says}, expected {component.version}")
+        if wrong:
+            raise Failed("; ".join(wrong))
+        return ", ".join(f"{component.name} {component.version}" for component in self.components)
+
+    def wrong_login(self) -> str:
+        answer = self.authenticate(secrets.token_urlsafe())
+        if answer.status != 400:
+            raise Failed(f"a wrong password {answer.says()}, expected 400")
+        return "a wrong password gets no token"
+
+    def login(self) -> str:
+        answer = self.authenticate(self.params["admin_password"])
+        username, found = self.params["admin_username"], answer.json()
+        if answer.status == 400:
+            raise Failed(f"{username} is refused with the password given: correct admin_username or admin_password")
+        if answer.status == 401:
+            raise Failed(f"the client {self.params['client_id']} is refused: correct client_id or client_secret")
+        if answer.status != 200 or not isinstance(found, dict) or not found.get("access_token"):
+            raise Failed(f"/api/oauth/token {answer.says()}, expected 200 with a token")
+        self.token = found["access_token"]
+        self.hide(self.token)
+        return f"{username} got a token"
+
+    def no_token(self) -> str:
+        for path in (f"/api/users/{NO_USER}", f"/api/userContactDetails/{NO_USER}"):
+            answer = self.site.get(path)
+            if answer.status != 401:
+                raise Failed(f"without a token {path} {answer.says()}, expected 401")
+        return "users and contact details are refused without a token"
+
+    def profiles(self) -> str:
+        rows = self.rows(CHOOSE_PROFILES, {"number": self.params["profiles"]})
+        if not rows:
+            raise Skipped("not tried: there is no user")
+        wrong = []
+        for row in rows:
+            found = user_differences(row, self.read(f"/api/users/{row['id']}"))
+            found += contact_differences(row, self.read(f"/api/userContactDetails/{row['id']}"))
+            if found:
+                wrong.append(f"user {row['id']} ({row['username']}): {', '.join(found)}")
+        if wrong:
+            raise Failed(f"{len(wrong)} of {len(rows)} profiles are not as in the database: {'; '.join(wrong)}")
+        return f"{len(rows)} profiles equal the database"
+
+    def write_back(self) -> str:
+        rows = self.rows(CHOOSE_WRITE_BACK)
+        if not rows:
+            raise Skipped(
+                "not tried, there was nothing to write back: no user has a verified e-mail address that the service's"
+                " search for duplicates finds with that user alone. Edit a user by hand"
+            )
+        user, username = rows[0]["id"], rows[0]["username"]
+        path, who = f"/api/userContactDetails/{user}", f"user {user} ({username})"
+        before = self.wanted(self.site.get(path, self.bearer()), path)
+        checksum = self.checksum(user)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        self.wanted(self.site.request("PUT", path, headers, before.body), f"saving {who} unchanged")
+        after = self.wanted(self.site.get(path, self.token), path)
+        if after.json() != before.json():
+            raise Failed(f"{who} was saved unchanged, but reads differently now: compare with the backup")
+        if self.checksum(user) != checksum:
+            raise Failed(f"{who} was saved unchanged, but its row has changed: compare with the backup")
+        return f"{who} was saved unchanged and is unchanged"
+
+    def authenticate(self, password: str) -> Answer:
+        client = f"{self.params['client_id']}:{self.params['client_secret']}".encode()
+        headers = {
+            "Authorization": "Basic " + base64.b64encode(client).decode(),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        form = {"grant_type": "password", "username": self.params["admin_username"], "password": password}
+        return self.site.request("POST", "/api/oauth/token", headers, urlencode(form).encode())
+
+    def bearer(self) -> str:
+        if not self.token:
+            raise Failed("not tried, since the login failed")
+        return self.token
+
+    def wanted(self, answer: Answer, what: str) -> Answer:
+        """The answer, when it is 200."""
+        if answer.status == 403:
+            raise Failed(f"{what} answers 403: {RIGHT}")
+        if answer.status != 200:
+            raise Failed(f"{what} {answer.says()}, expected 200")
+        return answer
+
+    def read(self, path: str) -> Any:
+        """The JSON at a path, None when there is none (404)."""
+        answer = self.site.get(path, self.bearer())
+        return None if answer.status == 404 else self.wanted(answer, path).json()
+
+    def checksum(self, user: str) -> str:
+        return "".join(row["checksum"] for row in self.rows(ROW_CHECKSUM, {"id": user}))
+
+    def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        if self.connection is None:
+            self.connection = connect(resolve_connection(dict(self.params)), "openlmis smoke_test", autocommit=True)
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def database_refusal(error: Exception) -> str:
+    """What the database said, without values; its messages about reading name tables and privileges only."""
+    diag = getattr(error, "diag", None)
+    return (diag and diag.message_primary) or "the connection was lost"
+
+
+def summary(results: list[Result]) -> str:
+    """The sum of the checks, and each that failed."""
+    failed = [result for result in results if not result.ok]
+    skipped = [result.name for result in results if result.skipped]
+    text = f"{len(results) - len(failed) - len(skipped)} of {len(results)} checks passed"
+    text += f", not tried: {', '.join(skipped)}." if skipped else "."
+    return text + "".join(f" {result.name}: {result.detail}." for result in failed)
+
+
+def main() -> None:
+    """Entry point."""
+    spec = {**connection_argument_spec(), **site_argument_spec()}
+    spec.update(
+        admin_username={"type": "str", "required": True},
+        admin_password={"type": "str", "required": True, "no_log": True},
+        client_id={"type": "str", "default": "user-client"},
+        client_secret={"type": "str", "default": "changeme", "no_log": True},
+        profiles={"type": "int", "default": 20},
+        timeout={"type": "int", "default": 30},
+    )
+    module = AnsibleModule(spec, supports_check_mode=True)
+    require_psycopg2(module)
+    try:
+        test = SmokeTest(module.params, components_of(module.params), module.no_log_values.add)
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+    if module.check_mode:
+        module.exit_json(changed=False, msg=f"Would check {test.site.base_url}; nothing was checked.")
+    results = test.run()
+    facts = {"msg": summary(results), "results": [result._asdict() for result in results]}
+    if not all(result.ok for result in results):
+        module.fail_json(**facts)
+    module.exit_json(changed=False, **facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,417 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: wait_for_release
+short_description: Wait until an OpenLMIS server runs a release, on evidence
+version_added: "0.1.0"
+description:
+  - Waits until every component has applied all migrations of its release, as the Flyway history of its schema says, and
+    names its new version at O(base_url), and until every service has a running container. There is no fixed pause.
+  - Ends at once, as a failure, when a container has stopped or restarts again and again. The message has the exit code
+    and the end of the container's log, in which passwords, e-mail addresses and telephone numbers are masked.
+  - Ends at once, too, when a component names its new version although migrations are missing. It starts to answer only
+    after its migrations, so they were skipped, or it uses another database than this module.
+  - A server, schema, history table or database that is not there yet, or not at the moment, is waited for.
+  - On a time-out nothing is stopped. The message says what each component lacks and which sessions block a migration.
+options:
+  project_src:
+    required: true
+  services:
+    description:
+      - Services of the Compose project that must be running in addition to those of O(components).
+      - Leave out those that end by themselves, such as C(service-configuration).
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: How long to wait, in seconds. A migration of a large database may take this long.
+    type: int
+    default: 1800
+  interval:
+    description: Seconds between two looks at containers, histories and versions.
+    type: float
+    default: 2
+extends_documentation_fragment:
+  - openlmis.operations.site
+  - openlmis.operations.database
+attributes:
+  check_mode:
+    description: Says what would be waited for, and returns at once.
+    support: full
+  diff_mode:
+    description: Has no diff, since nothing is changed.
+    support: none
+requirements:
+  - Python packages C(docker) and C(psycopg2) on the host, which has to reach Docker, the database and O(base_url)
+seealso:
+  - module: openlmis.operations.smoke_test
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+"""
+
+EXAMPLES = r"""
+- name: Wait until reference data and requisition run their new versions
+  openlmis.operations.wait_for_release:
+    project_src: /opt/openlmis
+    settings_file: /opt/openlmis/settings.env
+    base_url: https://openlmis.example.org
+    services: [db, consul, nginx, reference-ui]
+    components:
+      - name: referencedata
+        version: 11.0.0
+        schema: referencedata
+        migrations: ["20180504135225615", "20180612084129583"]
+      - name: diagnostics
+        version: 1.0.1
+    timeout: 3600
+"""
+
+RETURN = r"""
+components:
+  description: What each component has reached, by its name. Also returned with a failure.
+  returned: not in check mode
+  type: dict
+  contains:
+    version:
+      description: The version that it names; empty when it does not answer.
+      type: str
+    migrations:
+      description: How many of the wanted migrations are in its history.
+      type: int
+    seconds:
+      description: Seconds from the beginning of the wait until the component was seen to be complete, else none.
+      type: float
+    lacks:
+      description: What it lacks, in words; empty when it is complete.
+      type: list
+      elements: str
+  sample:
+    referencedata: {version: 11.0.0, migrations: 73, seconds: 41.3, lacks: []}
+duration:
+  description: How long the wait took, in seconds. Also returned with a failure.
+  returned: not in check mode
+  type: float
+  sample: 64.2
+blockers:
+  description: Database sessions that others wait for, without their queries.
+  returned: on a time-out
+  type: list
+  elements: dict
+  sample:
+    - pid: 4211
+      application_name: psql
+      state: idle in transaction
+      since: "2018-10-01T20:15:07+00:00"
+      blocks: [4307]
+service:
+  description: The service to look at.
+  returned: on a failure that has one service to blame
+  type: str
+  sample: requisition
+exit_code:
+  description: The exit code of its container.
+  returned: when a container has stopped or loops
+  type: int
+  sample: 1
+msg:
+  description: What was waited for or what went wrong.
+  returned: always
+  type: str
+"""
+
+import threading
+import time
+from typing import Any, Callable
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
+    docker_client,
+    find_project,
+    require_docker,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.database import (
+    connection_argument_spec,
+    require_psycopg2,
+    resolve_connection,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.histories import Histories
+from ansible_collections.openlmis.operations.plugins.module_utils.http import (
+    Component,
+    Site,
+    Version,
+    components_of,
+    site_argument_spec,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.readiness import (
+    Crash,
+    History,
+    contradiction,
+    find_crash,
+    lacks,
+    missing_migrations,
+    not_running,
+    state_of,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.redact import log_tail, secrets_in
+from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file
+
+NAME = "openlmis wait_for_release"
+REQUEST_TIMEOUT = 10.0  # seconds
+SECOND_LOOK = 1.0  # seconds; longer than `docker restart` leaves a container stopped
+LOG_LINES = 30
+HISTORIES = "histories"
+
+
+class NotReady(OperationError):
+    """The wait ended without the release; facts are what to return beside the sentence."""
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text)
+        self.facts = facts
+
+
+class Question(threading.Thread):
+    """Something asked aside, so that a slow answer cannot hide a crash. It does not keep the module from ending."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.ask = ask
+        self.begun = time.monotonic()
+        self.finished = 0.0
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Ask, and keep what comes of it."""
+        try:
+            self.answer = self.ask()
+        except Exception as error:
+            self.error = error  # raised where the answer is collected
+        self.finished = time.monotonic()
+
+
+class Wait:
+    """One wait, from its beginning to the evidence."""
+
+    def __init__(self, params: dict[str, Any], components: list[Component]) -> None:
+        self.params = params
+        self.begun = time.monotonic()
+        self.components = components
+        self.schemas = sorted({component.schema for component in components if component.migrations})
+        self.site = Site(params["base_url"], params["validate_certs"], REQUEST_TIMEOUT)
+        self.histories = Histories(params, NAME)
+        self.client = docker_client()
+        # In the order in which a message names them: what fails with the database fails because of it.
+        self.services = [*params["services"], *(component.service for component in components)]
+        self.database_service = ""
+        self.first_restarts: dict[str, int] = {}
+        self.waiting_for: list[str] = []
+        self.questions: dict[str, Question] = {}
+        self.answered: dict[str, Question] = {}
+        self.ready_at: dict[str, float] = {}
+
+    def until_ready(self) -> None:
+        """Returns once all is ready; raises OperationError when it is not in time, or can be seen never to be."""
+        deadline = self.begun + self.params["timeout"]
+        self.look()
+        self.find_database()
+        while True:
+            next_look = time.monotonic() + self.params["interval"]
+            self.look()
+            self.ask(next_look)
+            if self.ready():
+                self.look()
+                if not self.waiting_for:
+                    return
+            if time.monotonic() >= deadline:
+                raise self.timed_out()
+            time.sleep(max(0.0, min(next_look, deadline) - time.monotonic()))
+
+    def find_database(self) -> None:
+        """Have the service that holds the database watched too, when it is one of this project."""
+        try:
+            host = resolve_connection(self.params).host
+        except OperationError:
+            time.sleep(SECOND_LOOK)
+            host = resolve_connection(self.params).host
+        container = self.project().host(host) if host else None
+        if container is not None:
+            self.database_service = container.labels["com.docker.compose.service"]
+            self.services.insert(0, self.database_service)
+
+    def project(self) -> Any:
+        return find_project(self.client, self.params["project_src"], self.params["project_name"])
+
+    def look(self) -> None:
+        """Look at the containers; NotReady when one will not run without help."""
+        if self.crashes():
+            # Somebody may restart a service at this moment, or Compose make its container anew.
+            time.sleep(SECOND_LOOK)
+            crashes = self.crashes()
+            if crashes:
+                raise self.crashed(crashes)
+
+    def crashes(self) -> list[Crash]:
+        present = self.project().services()
+        crashes = []
+        self.waiting_for = []
+        for service in dict.fromkeys(self.services):
+            states = [state_of(container.attrs) for container in present.get(service, [])]
+            for state in states:
+                self.first_restarts.setdefault(state.id, state.restarts)
+            crash = find_crash(service, states, self.first_restarts)
+            if crash:
+                crashes.append(crash)
+            elif not_running(service, states):
+                self.waiting_for.append(not_running(service, states))
+        return crashes
+
+    def crashed(self, crashes: list[Crash]) -> NotReady:
+        crash = crashes[0]
+        what = "database, service" if crash.service == self.database_service else "service"
+        others = ", ".join(other.service for other in crashes[1:])
+        text = (
+            f"The {what} {crash.service} {crash.found}. Expected it to run"
+            f"{f', and so {others}, which do not either' if others else ''}."
+        )
+        if not crash.container:
+            return NotReady(f"{text} Start it and wait again.", service=crash.service)
+        log = self.log_of(crash.container)
+        return NotReady(
+            f"{text} Remove the cause, start it and wait again. The end of its log:\n{log or '(it is empty)'}",
+            service=crash.service, exit_code=crash.exit_code,
+        )
+
+    def log_of(self, container_id: str) -> str:
+        """The end of a container's log, without what its environment and the settings keep secret."""
+        for container in self.project().containers:
+            if container.id == container_id:
+                entries = container.attrs["Config"].get("Env") or []
+                environment = dict(entry.partition("=")[::2] for entry in entries)
+                try:
+                    log = container.logs(tail=LOG_LINES)
+                except Exception as error:  # a log driver that cannot be read must not cost us the finding
+                    return f"(it cannot be read: {type(error).__name__})"
+                return log_tail(log, secrets_in({**environment, **self.settings()}), LOG_LINES)
+        return ""
+
+    def settings(self) -> dict[str, str]:
+        values = read_env_file(self.params["settings_file"]).values if self.params["settings_file"] else {}
+        given = {name: self.params[name] or "" for name in ("login_password", "database_url")}
+        return {**values, **given}
+
+    def ask(self, until: float) -> None:
+        """Ask for all versions, then for the histories; what has no answer by then (monotonic time) stays asked."""
+        for component in self.components:
+            self.begin(component.name, lambda path=component.path: self.site.version(path))
+        self.collect(until)
+        self.begin(HISTORIES, lambda: self.histories.read(self.schemas))
+        self.collect(max(until, time.monotonic() + 0.5))
+
+    def begin(self, name: str, ask: Callable[[], Any]) -> None:
+        if name not in self.questions:
+            self.questions[name] = Question(ask)
+
+    def collect(self, until: float) -> None:
+        for name, question in list(self.questions.items()):
+            question.join(max(0.0, until - time.monotonic()))
+            if not question.is_alive():
+                self.answered[name] = self.questions.pop(name)
+                if question.error:
+                    raise question.error
+
+    def learned(self, component: Component) -> tuple[History | None, Version | None]:
+        """The component's history and its answer, None where there is none yet."""
+        histories, version = self.answered.get(HISTORIES), self.answered.get(component.name)
+        return histories and histories.answer.get(component.schema), version and version.answer
+
+    def ready(self) -> bool:
+        """Whether all is there by what was learned; NotReady when a part of it can be seen never to come."""
+        for component in self.components:
+            history, answer = self.learned(component)
+            if answer and answer.hopeless:
+                raise NotReady(f"{self.site.url(component.path)} {answer.problem}.", service=component.service)
+            reason = contradiction(component, history, answer)
+            if reason and self.answered[HISTORIES].begun >= self.answered[component.name].finished:
+                raise NotReady(reason, service=component.service)
+            if lacks(component, history, answer):
+                self.ready_at.pop(component.name, None)
+            else:
+                self.ready_at.setdefault(component.name, time.monotonic() - self.begun)
+        return len(self.ready_at) == len(self.components)
+
+    def timed_out(self) -> NotReady:
+        reached = self.reached()["components"]
+        lacking = [f"{name}: {', '.join(one['lacks'])}" for name, one in reached.items() if one["lacks"]]
+        # A connection of its own: the other may be in use by a question.
+        histories = Histories(self.params, NAME)
+        blockers = histories.blockers()
+        histories.close()
+        blocking = "".join(
+            f" Database session {one['pid']} ({one['application_name'] or 'without name'}, {one['state']} since"
+            f" {one['since'] or 'an unknown time'}) holds what {', '.join(map(str, one['blocks']))} waits for."
+            for one in blockers
+        )
+        return NotReady(
+            f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is: "
+            f"{'; '.join(lacking + self.waiting_for)}.{blocking} Nothing was stopped: wait again, and longer, while a"
+            " migration is at work; otherwise look into the components' logs.",
+            blockers=blockers,
+        )
+
+    def reached(self) -> dict[str, Any]:
+        """What each component has come to, and how long it took."""
+        components = {}
+        for component in self.components:
+            history, answer = self.learned(component)
+            seconds = self.ready_at.get(component.name)
+            components[component.name] = {
+                "version": answer.version if answer else "",
+                "migrations": len(component.migrations) - len(missing_migrations(component, history)),
+                "seconds": None if seconds is None else round(seconds, 1),
+                "lacks": lacks(component, history, answer),
+            }
+        return {"components": components, "duration": round(time.monotonic() - self.begun, 1)}
+
+
+def intention(components: list[Component], services: list[str]) -> str:
+    """What would be waited for, in one sentence."""
+    wanted = [f"{one.name} answers {one.version} with {len(one.migrations)} migrations applied" for one in components]
+    return f"Would wait until {', '.join(wanted + [f'{service} runs' for service in services])}."
+
+
+def main() -> None:
+    """Entry point."""
+    spec = {**connection_argument_spec(), **site_argument_spec()}
+    spec["project_src"]["required"] = True
+    spec.update(
+        services={"type": "list", "elements": "str", "default": []},
+        timeout={"type": "int", "default": 1800},
+        interval={"type": "float", "default": 2},
+    )
+    module = AnsibleModule(spec, supports_check_mode=True)
+    require_docker(module)
+    require_psycopg2(module)
+    wait = None
+    try:
+        components = components_of(module.params)
+        if module.check_mode:
+            module.exit_json(changed=False, msg=intention(components, module.params["services"]))
+        wait = Wait(module.params, components)
+        wait.until_ready()
+    except OperationError as error:
+        reached = wait.reached() if wait else {}
+        module.fail_json(msg=str(error), **reached, **getattr(error, "facts", {}))
+    reached = wait.reached()
+    module.exit_json(changed=False, msg=f"Ready after {reached['duration']:.0f} seconds.", **reached)
+
+
+if __name__ == "__main__":
+    main()
