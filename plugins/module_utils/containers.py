@@ -14,6 +14,8 @@ except ImportError:
     # The module that uses this says what is missing (compose.require_docker).
     DockerException = NotFound = Exception
 
+import contextlib
+
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 LABEL = "org.openlmis.operations"
@@ -34,10 +36,8 @@ def run_once(client: Any, name: str, image: str, command: list, **options: Any) 
     removed first. Raises OperationError when Docker refuses the container.
     """
     try:
-        try:
+        with contextlib.suppress(NotFound):
             client.containers.get(name).remove(force=True)
-        except NotFound:
-            pass
         container = client.containers.create(
             image, name=name, entrypoint=command[0], command=command[1:], labels={LABEL: "true"}, **options
         )

@@ -102,7 +102,7 @@ def render(
 def _run(command: Sequence[str], what: str) -> str:
     try:
         result = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+            command, capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise OperationError(
@@ -201,7 +201,7 @@ def plan_edits(
         if variable is None and raw_repository == repository:
             # The release may write a variable where this file has a literal tag: follow it when `.env` has the variable.
             known = release["components"][service.component]["variable"]
-            variable = known if _env_pattern(known).search(env_text) else None
+            variable = known if service.owns_image and _env_pattern(known).search(env_text) else None
             raw_wanted = f"{repository}:${{{variable}}}" if variable else wanted
         else:
             raw_wanted = service.raw_image if raw_repository == repository else wanted

@@ -1,0 +1,213 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+ROLE = Path(__file__).parents[4] / "roles" / "openlmis" / "vars"
+RELEASE = yaml.safe_load((ROLE / "releases" / "3.4.0.yml").read_text())
+FLYWAY = yaml.safe_load((ROLE / "flyway_versions.yml").read_text())["components"]
+
+COMPOSE = """\
+version: "2"
+# a site's own comment
+services:
+  consul:
+    image: gliderlabs/consul-server
+  nginx:
+    image: openlmis/nginx:${OL_NGINX_VERSION}
+  auth:
+    image: openlmis/auth:${OL_AUTH_VERSION}
+    env_file: settings.env
+    environment:
+      JAVA_OPTS: '-server -Dflyway.locations=classpath:db/migration,filesystem:/demo-data -Xmx512m'
+  cce:
+    image: openlmis/cce:1.0.0-SNAPSHOT  # pinned
+  db:
+    image: openlmis/postgres:${OL_POSTGRES_VERSION}
+"""
+ENV = "# versions\nOL_NGINX_VERSION=4\nOL_AUTH_VERSION=3.2.0\nOL_CCE_VERSION=1.0.0\nOL_POSTGRES_VERSION=9.6-postgis\n"
+
+
+def rendered(text=COMPOSE, env=ENV):
+    values = dict(line.strip().split("=") for line in env.splitlines() if "=" in line and not line.startswith("#"))
+    filled = re.sub(r"\$\{(\w+)\}", lambda match: values.get(match[1], "").strip("'\""), text)
+    return yaml.safe_load(filled), yaml.safe_load(text)
+
+
+def services(text=COMPOSE, env=ENV):
+    return deployment.services_of(*rendered(text, env), RELEASE)
+
+
+def plan(text=COMPOSE, env=ENV, images=None):
+    texts = {"/srv/docker-compose.yml": text, "/srv/.env": env}
+    return deployment.plan_edits(texts, "/srv/.env", services(text, env), RELEASE, images or {})
+
+
+def applied(text=COMPOSE, env=ENV, images=None):
+    """The files after the edits, made as ansible.builtin.replace makes them."""
+    texts = {"/srv/docker-compose.yml": text, "/srv/.env": env}
+    for edit in plan(text, env, images):
+        texts[edit.path] = re.sub(edit.regexp, edit.replace, texts[edit.path], flags=re.MULTILINE)
+    return texts["/srv/docker-compose.yml"], texts["/srv/.env"]
+
+
+def by_name(name, text=COMPOSE, env=ENV):
+    return next(service for service in services(text, env) if service.name == name)
+
+
+def test_the_edits_are_the_smallest_that_lead_to_the_release():
+    compose, env = applied()
+    assert env == ENV.replace("AUTH_VERSION=3.2.0", "AUTH_VERSION=4.0.0").replace(
+        "CCE_VERSION=1.0.0", "CCE_VERSION=1.0.1"
+    )
+    assert compose == COMPOSE.replace("openlmis/cce:1.0.0-SNAPSHOT", "openlmis/cce:${OL_CCE_VERSION}").replace(
+        " -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", ""
+    ).replace("services:\n", "services:\n  redis:\n    image: redis:3.2.12\n")
+
+
+def test_a_second_plan_is_empty():
+    assert plan(*applied()) == []
+
+
+def test_each_edit_says_what_it_does():
+    summaries = [edit.summary for edit in plan()]
+    assert ".env: OL_AUTH_VERSION 3.2.0 -> 4.0.0" in summaries
+    assert "docker-compose.yml: service redis (redis:3.2.12) added" in summaries
+    assert len(summaries) == 5
+
+
+def test_crlf_and_quotes_and_comments_stay():
+    env = ENV.replace("\n", "\r\n").replace("OL_AUTH_VERSION=3.2.0", "OL_AUTH_VERSION='3.2.0' # ours")
+    compose, changed = applied(COMPOSE.replace("\n", "\r\n"), env)
+    assert "OL_AUTH_VERSION='4.0.0' # ours\r\n" in changed
+    assert changed.count("\r\n") == changed.count("\n")
+    assert compose.count("\r\n") == compose.count("\n")
+
+
+def test_a_literal_tag_stays_literal_where_env_has_no_variable():
+    compose, _env = applied(env=ENV.replace("OL_CCE_VERSION=1.0.0\n", ""))
+    assert "image: openlmis/cce:1.0.1  # pinned" in compose
+
+
+def test_a_national_build_is_taken_from_the_operator_and_else_unknown():
+    text = COMPOSE.replace("openlmis/auth:${OL_AUTH_VERSION}", "ministry/auth:7")
+    assert deployment.target_image(by_name("auth", text), RELEASE, {}) is None
+    compose, env = applied(text, images={"auth": "ministry/auth:8"})
+    assert "image: ministry/auth:8\n" in compose
+    assert "OL_AUTH_VERSION=3.2.0" in env
+
+
+def test_an_option_used_outside_the_release_s_list_is_left_alone():
+    text = COMPOSE.replace(
+        "openlmis/cce:1.0.0-SNAPSHOT  # pinned",
+        "openlmis/cce:1\n    environment:\n      JAVA_OPTS: -Dflyway.locations=classpath:db/migration,filesystem:/demo-data -x",
+    )
+    assert "filesystem:/demo-data' -Xmx" not in applied(text)[0]
+    assert applied(text)[0].count("filesystem:/demo-data") == 2
+
+
+def test_only_what_holds_no_data_is_removed_for_the_upgrade():
+    stopped = {service.name for service in services() if service.stopped_for_upgrade}
+    assert stopped == {"consul", "nginx", "auth", "cce"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("openlmis/auth:3.2.0", ("openlmis/auth", "3.2.0")),
+        ("openlmis/auth", ("openlmis/auth", "")),
+        ("registry:5000/openlmis/auth", ("registry:5000/openlmis/auth", "")),
+        ("registry:5000/openlmis/auth:1@sha256:abc", ("registry:5000/openlmis/auth", "1")),
+    ],
+)
+def test_split_image(reference, expected):
+    assert deployment.split_image(reference) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("openlmis/auth:${OL_AUTH_VERSION}", ("openlmis/auth", "OL_AUTH_VERSION")),
+        ("openlmis/auth:$OL_AUTH_VERSION", ("openlmis/auth", "OL_AUTH_VERSION")),
+        ("openlmis/auth:${OL_AUTH_VERSION:-3.2.0}", ("openlmis/auth", "OL_AUTH_VERSION")),
+        ("openlmis/auth:3.2.0", ("openlmis/auth", None)),
+    ],
+)
+def test_the_variable_of_a_raw_image(raw, expected):
+    repository, tag = deployment.split_raw_image(raw)
+    assert (repository, deployment.variable_of(tag)) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"spring_profiles_active": "production"}, ["production"]),
+        ({"spring_profiles_active": "demo-data, production"}, ["demo-data", "production"]),
+        ({"spring_profiles_active": ""}, []),
+        ({}, []),
+        ({"spring_profiles_active": "production", "JAVA_OPTS": "-Dspring.profiles.active=refresh-db"}, ["refresh-db"]),
+    ],
+)
+def test_active_profiles(environment, expected):
+    assert deployment.active_profiles(by_name("auth")._replace(environment=environment)) == expected
+
+
+def test_database_groups_tell_one_password_apart_without_showing_it():
+    def service(name, password):
+        settings = {"DATABASE_URL": "jdbc:postgresql://db/x", "POSTGRES_PASSWORD": password}
+        return by_name("auth")._replace(name=name, environment=settings)
+
+    groups = deployment.database_groups([service("a", "p"), service("b", "p"), service("c", "q")])
+    assert groups == [["a", "b"], ["c"]]
+
+
+def test_requisition_s_out_of_order_migrations():
+    old, new = (FLYWAY["requisition"]["versions"][version] for version in ("6.1.0", "7.0.0"))
+    assert deployment.out_of_order(old, new) == [
+        "20180511142252566",
+        "20180514153415782",
+        "20180518070517164",
+        "20180518164621420",
+        "20180529114621420",
+    ]
+    assert deployment.out_of_order(FLYWAY["requisition"]["versions"]["6.0.0"], new) == []
+
+
+@pytest.mark.parametrize("name", ["3.3.0", "3.3.1", "3.4.0"])
+def test_a_release_is_recognised_by_its_histories(name):
+    known = deployment.known_releases(RELEASE)
+    histories = {component: FLYWAY[component]["versions"][version] for component, version in known[name].items()}
+    assert deployment.release_of(histories, known, FLYWAY) == name
+    assert deployment.release_of(dict(histories, cce=[*histories["cce"], "99990101000000000"]), known, FLYWAY) == name
+    assert deployment.release_of(dict(histories, report=histories["report"][:-1]), known, FLYWAY) is None
+
+
+def test_a_half_migrated_database_is_no_release():
+    known = deployment.known_releases(RELEASE)
+    mixed = copy.copy(known["3.3.1"])
+    mixed["auth"] = "4.0.0"
+    histories = {component: FLYWAY[component]["versions"][version] for component, version in mixed.items()}
+    assert deployment.release_of(histories, known, FLYWAY) is None
+
+
+def test_compose_files_are_those_that_compose_loads(tmp_path):
+    with pytest.raises(OperationError, match="docker-compose.yml was not found in"):
+        deployment.compose_files(str(tmp_path))
+    for name in ("docker-compose.yml", "docker-compose.override.yml"):
+        (tmp_path / name).write_text("services: {}")
+    assert deployment.compose_files(str(tmp_path)) == [
+        str(tmp_path / name) for name in ("docker-compose.yml", "docker-compose.override.yml")
+    ]
+    assert deployment.compose_files(str(tmp_path), ["docker-compose.yml"]) == [str(tmp_path / "docker-compose.yml")]
+    with pytest.raises(OperationError, match=r"other.yml was not found"):
+        deployment.compose_files(str(tmp_path), ["other.yml"])
