@@ -19,7 +19,7 @@ _NAMED_SECRET = re.compile(
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 # Java prints an object without a name as Class@1b2c3d: that is no address.
-_EMAIL = re.compile(r"[^\s@<>\"(),;:=\[\]]+@(?![0-9a-f]{1,8}\b(?![.\w-]))[\w-]+(?:\.[\w-]+)*")
+_EMAIL = re.compile(r"[^\s@<>\"'(),;:=\[\]][^\s@<>\"(),;:=\[\]]*@(?![0-9a-f]{1,8}\b(?![.\w-]))[\w-]+(?:\.[\w-]+)*")
 # What looks like a telephone number but is what the reader needs: UUIDs, times, dates, IPv4 and Flyway versions.
 _NUMBER = re.compile(
     r"(?P<keep>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
@@ -27,7 +27,8 @@ _NUMBER = re.compile(
     r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|(?<![\d+])20\d{12,15}(?!\d))"
-    r"|(?P<phone>(?<![\w+])\+?\(?\d(?:[\s./()-]{0,2}\d){6,16}(?!\w))", re.IGNORECASE)
+    r"|(?<![\w+])(?:\+?\(\d{1,5}\)[\s./-]{0,2}\d(?:[\s./-]{0,2}\d){3,13}|\+?\d(?:[\s./()-]{0,2}\d){6,16})(?!\w)",
+    re.IGNORECASE)
 
 
 def secrets_in(values: dict[str, str]) -> list[str]:
