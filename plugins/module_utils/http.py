@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
 import time
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import open_url
@@ -153,6 +154,15 @@ class Site:
             return _no_answer(error.reason)
         except (AnsibleConnectionError, http.client.HTTPException, OSError, ValueError) as error:
             return _no_answer(error)
+
+    def ask_token(self, username: str, password: str, client_id: str, client_secret: str) -> Answer:
+        """What auth answers to a login: 200 with a token, 400 for a wrong user or password, 401 for a wrong client."""
+        headers = {
+            "Authorization": "Basic " + base64.b64encode(f"{client_id}:{client_secret}".encode()).decode(),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        form = {"grant_type": "password", "username": username, "password": password}
+        return self.request("POST", "/api/oauth/token", headers, urlencode(form).encode())
 
     def version(self, path: str) -> Version:
         """The version that the component at this path names; it listens only once its migrations are over."""

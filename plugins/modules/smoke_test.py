@@ -115,10 +115,8 @@ msg:
   type: str
 """
 
-import base64
 import secrets
 from typing import Any, Callable, Mapping, NamedTuple
-from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils.database import (
@@ -286,13 +284,8 @@ class SmokeTest:
         return f"{who} was saved unchanged and is unchanged"
 
     def authenticate(self, password: str) -> Answer:
-        client = f"{self.params['client_id']}:{self.params['client_secret']}".encode()
-        headers = {
-            "Authorization": "Basic " + base64.b64encode(client).decode(),
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
-        form = {"grant_type": "password", "username": self.params["admin_username"], "password": password}
-        return self.site.request("POST", "/api/oauth/token", headers, urlencode(form).encode())
+        names = ("client_id", "client_secret")
+        return self.site.ask_token(self.params["admin_username"], password, *(self.params[name] for name in names))
 
     def bearer(self) -> str:
         if not self.token:

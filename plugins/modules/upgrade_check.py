@@ -153,10 +153,10 @@ def main() -> None:
             findings.append(checks.check_room(facts, free_space(params["backup_dir"])))
             if params["base_url"]:
                 site = Site(params["base_url"], params["validate_certs"])
-                login = site.login(
-                    params["admin_username"], params["admin_password"], params["client_id"], params["client_secret"]
-                )
-                findings.append(checks.check_login(params["base_url"], params["admin_username"], login.problem))
+                names = ("admin_username", "admin_password", "client_id", "client_secret")
+                answer = site.ask_token(*(params[name] for name in names))
+                problem = "" if answer.status == 200 else f"/api/oauth/token {answer.says()}"
+                findings.append(checks.check_login(params["base_url"], params["admin_username"], problem))
     except OperationError as error:
         module.fail_json(msg=str(error))
     width = max(len(finding.check) for finding in findings)
