@@ -32,25 +32,25 @@ rehearsal-clean: setup ## remove the rehearsal server, its images, volumes and f
 	@$(REHEARSAL) down
 
 test: docker setup ## everything below; the last line says how many tests passed and failed
-	@$(PYTHON_RUN) tools/run-checks
+	@$(PYTHON_RUN) tools/run_checks.py
 
 lint: setup ## ansible-lint, yamllint, ruff, shellcheck, antsibull-docs, antsibull-changelog, argument specs
-	@$(PYTHON_RUN) tools/run-checks lint
+	@$(PYTHON_RUN) tools/run_checks.py lint
 
 sanity: setup ## ansible-test sanity
-	@$(PYTHON_RUN) tools/run-checks sanity
+	@$(PYTHON_RUN) tools/run_checks.py sanity
 
 units: setup ## ansible-test units
-	@$(PYTHON_RUN) tools/run-checks units
+	@$(PYTHON_RUN) tools/run_checks.py units
 
 integration: setup ## ansible-test integration: the module on a real PostgreSQL
-	@$(PYTHON_RUN) tools/run-checks integration
+	@$(PYTHON_RUN) tools/run_checks.py integration
 
 test-rehearsal: docker setup ## whole upgrades on the rehearsal server
-	@$(PYTHON_RUN) tools/run-checks rehearsal
+	@$(PYTHON_RUN) tools/run_checks.py rehearsal
 
 build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
-	@$(PYTHON_RUN) tools/run-checks build
+	@$(PYTHON_RUN) tools/run_checks.py build
 
 clean: ## remove what setup and tests left in the checkout (not the rehearsal server)
 	@rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis

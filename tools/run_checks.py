@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -71,7 +70,7 @@ def lint() -> Iterator[Check]:
     yield Check("yamllint", ["yamllint", "--strict", "."])
     yield Check("ruff", ["ruff", "check", "--no-cache", "."])
     yield Check("shellcheck", ["shellcheck", *shell_scripts()])
-    yield Check("argument specs", [sys.executable, "tools/check-argument-specs"])
+    yield Check("argument specs", [sys.executable, "tools/check_argument_specs.py"])
     yield Check("antsibull-changelog", ["antsibull-changelog", "lint"])
     yield Check(
         "antsibull-docs",
