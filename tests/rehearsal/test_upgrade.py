@@ -1,0 +1,286 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole upgrade on a whole server: the database is held against an expectation that the collection did not compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from stack.deployment import newest_migrations, running
+from stack.releases import CHECKOUT, COMPONENTS, RELEASES
+from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_details
+
+ANSIBLE = pathlib.Path(sys.executable).parent
+TARGET = RELEASES["3.4.0"]
+# What an upgrade changes by itself: histories, and what the release's own migrations touch.
+MIGRATED = re.compile(r"schema_version|notification\.|auth\.auth_users|referencedata\.users|requisition\.columns_maps")
+
+
+@dataclasses.dataclass
+class Run:
+    """One command: its exit code and everything that it printed."""
+
+    code: int
+    text: str
+
+    def recap(self, word: str) -> int:
+        """A number of the play recap."""
+        return int(re.search(rf"\b{word}=(\d+)", self.text.rpartition("PLAY RECAP")[2])[1])
+
+
+def command(server: Server, *arguments: str) -> Run:
+    """Run an Ansible command in the checkout against the rehearsal server, without a terminal."""
+    done = subprocess.run(
+        [str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout)
+
+
+def upgrade(server: Server, *arguments: str) -> Run:
+    """Run the playbook; nobody is there to confirm."""
+    return command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "-e", "openlmis_confirm=false", *arguments)
+
+
+def migration(server: Server, *arguments: str) -> Run:
+    """Run the module by itself, as README shows it."""
+    return command(
+        server,
+        "ansible",
+        "rehearsal",
+        "-m",
+        "openlmis.operations.user_contact_details_migration",
+        "-a",
+        f"settings_file={server.project_src}/settings.env project_src={server.project_src}",
+        *arguments,
+    )
+
+
+def database_mounts(server: Server) -> dict[str, str]:
+    """Where the database's files lie: destination to volume."""
+    return {mount["Destination"]: mount.get("Name", "") for mount in server.container("db").attrs["Mounts"]}
+
+
+@dataclasses.dataclass
+class Story:
+    """One server from before the upgrade to after its second run."""
+
+    server: Server
+    release: str
+    before: dict[str, Any]
+    mounts: dict[str, str]
+    expected: dict[str, Contact]
+    check: Run
+    after_check: dict[str, Any]
+    upgrade: Run
+    after: dict[str, Any]
+    adhoc: Run
+    again: Run
+    after_again: dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["3.3.0", "3.3.1"])
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Check mode, upgrade, the module by itself, and the upgrade again, on one server from each release."""
+    with running(request.param, tmp_path_factory.mktemp("upgrade")) as server:
+        before, mounts = server.fingerprint(), database_mounts(server)
+        check = upgrade(server, "--check", "--diff")
+        after_check, users = server.fingerprint(), server.users()
+        upgraded = upgrade(server)
+        after = server.fingerprint()
+        adhoc = migration(server, "--check", "--diff")
+        again = upgrade(server)
+        yield Story(
+            server=server,
+            release=request.param,
+            before=before,
+            mounts=mounts,
+            expected=expected_contact_details(users),
+            check=check,
+            after_check=after_check,
+            upgrade=upgraded,
+            after=after,
+            adhoc=adhoc,
+            again=again,
+            after_again=server.fingerprint(),
+        )
+
+
+def test_check_mode_runs_to_its_end_and_changes_nothing_at_all(story: Story) -> None:
+    assert story.check.code == 0, story.check.text
+    for part, content in story.before.items():
+        assert story.after_check[part] == content, part
+    assert f"contact details of {len(story.expected)} users" in story.check.text
+    assert "OL_NOTIFICATION_VERSION=4.0.0" in story.check.text
+
+
+def test_the_upgrade_succeeds_and_reports(story: Story) -> None:
+    assert story.upgrade.code == 0, story.upgrade.text
+    report = (story.server.state_dir / "report.txt").read_text()
+    assert f"OpenLMIS {story.release} -> 3.4.0" in report
+    assert f"{len(story.expected)} of {len(story.expected)} users copied" in report
+    assert re.search(r"Offline +\d+\.\d s", report)
+    assert "FAILED" not in report
+    for line in report.splitlines():
+        assert line.strip() in story.upgrade.text
+    for name in TARGET:
+        variable = f"OL_{name.upper().replace('-', '_')}_VERSION"
+        assert re.search(rf"\.env: {variable} \S+ -> {re.escape(TARGET[name])}", report)
+
+
+def test_every_component_answers_with_its_version(story: Story) -> None:
+    assert story.server.versions() == {name: TARGET[name] for name in COMPONENTS}
+
+
+def test_every_schema_is_at_its_newest_migration(story: Story) -> None:
+    for name, newest in newest_migrations().items():
+        assert max(story.server.migrations(name), key=int) == newest[TARGET[name]], name
+
+
+def test_requisition_has_the_migrations_that_flyway_would_skip(story: Story) -> None:
+    assert {"20180511142252566", "20180529114621420"} <= set(story.server.migrations("requisition"))
+
+
+def test_requisition_runs_without_the_temporary_setting(story: Story) -> None:
+    assert "out-of-order" not in " ".join(story.server.container("requisition").attrs["Config"]["Env"])
+
+
+def test_each_user_s_details_equal_the_expectation(story: Story) -> None:
+    assert len(story.expected) >= 300
+    assert story.server.contact_details() == story.expected
+
+
+def test_no_other_table_changed(story: Story) -> None:
+    changed = [name for name, content in story.before["tables"].items() if story.after["tables"].get(name) != content]
+    assert [name for name in changed if not MIGRATED.search(name)] == []
+
+
+def test_the_database_kept_its_volume(story: Story) -> None:
+    assert database_mounts(story.server) == story.mounts
+
+
+def test_redis_runs_and_data_holding_containers_were_never_removed(story: Story) -> None:
+    assert story.server.container("redis").status == "running"
+    for service in ("db", "log", "ftp"):
+        name = story.server.container(service).name
+        assert story.after["containers"][name][0] == story.before["containers"][name][0], service
+
+
+def test_the_backup_is_whole_and_private(story: Story) -> None:
+    (folder,) = story.server.backup_dir.iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    counts: dict[str, int] = {}
+    for table, content in story.before["tables"].items():
+        if table in manifest["tables"]:
+            counts[table] = int(content.split(":")[0])
+    assert {table: rows for table, rows in manifest["tables"].items() if table in counts} == counts
+    assert len(counts) > 20
+    assert manifest["release"] == story.release
+    assert (folder / "files" / ".env").read_text().count("OL_AUTH_VERSION=3.2.0") == 1
+    assert {"docker-compose.yml", "settings.env", ".env", "config"} <= {
+        one.name for one in (folder / "files").iterdir()
+    }
+    assert stat.S_IMODE((folder / "database").stat().st_mode) == 0o700
+    for service in COMPONENTS:
+        tag = f"openlmis-operations/{service}:before-{manifest['run']}"
+        assert story.server.engine.images.get(tag).id == manifest["images"][service]
+
+
+def test_the_second_run_changes_nothing(story: Story) -> None:
+    assert story.again.code == 0, story.again.text
+    assert story.again.recap("changed") == 0
+    for part, content in story.after.items():
+        assert story.after_again[part] == content, part
+
+
+def test_the_module_by_itself_finds_everything_copied(story: Story) -> None:
+    assert story.adhoc.code == 0, story.adhoc.text
+    assert '"changed": false' in story.adhoc.text or "changed: false" in story.adhoc.text
+    assert re.search(rf'"?unchanged"?: {len(story.expected)}', story.adhoc.text)
+
+
+def test_no_personal_datum_and_no_secret_is_printed(story: Story) -> None:
+    printed = "".join(run.text for run in (story.check, story.upgrade, story.adhoc, story.again))
+    addresses = [one.email for one in story.expected.values() if one.email and "@" in one.email]
+    assert len(addresses) > 100
+    assert [one for one in addresses if one in printed] == []
+    assert DATABASE["password"] not in printed
+    journal = (story.server.state_dir / "journal.json").read_text()
+    assert DATABASE["password"] not in journal
+    assert f'"{ADMIN[1]}"' not in journal
+
+
+@pytest.fixture(scope="module")
+def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server at 3.3.1 for what goes wrong."""
+    with running("3.3.1", tmp_path_factory.mktemp("refused")) as server:
+        yield server
+
+
+def test_one_component_without_the_production_profile_is_refused(old_server: Server) -> None:
+    compose = old_server.project_src / "docker-compose.yml"
+    text = compose.read_text()
+    assert text.count("  fulfillment:\n") == 1
+    (old_server.project_src / "docker-compose.override.yml").write_text(
+        "services:\n  fulfillment:\n    environment:\n      spring_profiles_active: ${spring_profiles_active}\n"
+    )
+    before = old_server.fingerprint()
+    run = upgrade(old_server)
+    assert run.code != 0
+    assert "fulfillment renders with no profile" in run.text
+    assert "DROPS its whole schema" in run.text
+    assert old_server.fingerprint() == before
+    (old_server.project_src / "docker-compose.override.yml").unlink()
+
+
+def test_components_with_different_databases_are_refused(old_server: Server) -> None:
+    override = old_server.project_src / "docker-compose.override.yml"
+    override.write_text(
+        "services:\n  report:\n    environment:\n      DATABASE_URL: jdbc:postgresql://db:5432/reports\n"
+    )
+    before = old_server.fingerprint()
+    run = upgrade(old_server)
+    assert run.code != 0
+    assert re.search(r"in these groups: .*; report", run.text)
+    assert old_server.fingerprint() == before
+    override.unlink()
+
+
+def test_without_a_terminal_and_without_a_word_nothing_begins(old_server: Server) -> None:
+    before = old_server.fingerprint()
+    run = command(old_server, "ansible-playbook", "playbooks/upgrade-3.4.yml")
+    assert run.code != 0
+    assert "yes is expected" in run.text
+    assert old_server.fingerprint() == before
+
+
+def test_requisition_without_its_flag_stops_the_run_at_once_and_a_rerun_finishes(old_server: Server) -> None:
+    expected, mounts = expected_contact_details(old_server.users()), database_mounts(old_server)
+    run = upgrade(old_server, "-e", '{"openlmis__disordered": []}', "-e", "openlmis_wait_timeout=120")
+    assert run.code != 0
+    assert 'column "tag" of relation "columns_maps" does not exist' in run.text
+    assert "requisition" in run.text.rpartition("fatal:")[2] or "requisition" in run.text.rpartition("[ERROR]")[2]
+    assert old_server.versions()["requisition"] is None
+    assert len(list(old_server.backup_dir.iterdir())) == 1
+
+    again = upgrade(old_server)
+    assert again.code == 0, again.text
+    assert old_server.versions() == {name: TARGET[name] for name in COMPONENTS}
+    assert old_server.contact_details() == expected
+    assert database_mounts(old_server) == mounts
+    assert len(list(old_server.backup_dir.iterdir())) == 1
