@@ -7,7 +7,7 @@
   the role include, and no playbook calls, is internal.
 - Every variable of defaults/main.yml stands in a spec; a literal value is the spec's default too.
 - A variable has one type and one default, whichever entry point names it, and starts with the role's name.
-- A variable of the role that tasks, templates or playbooks use stands in a spec, or is internal: `<role>__…`.
+- A variable of the role that its files use stands in a spec, is a registered result, or is internal: `<role>__…`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def check_options(role: Path, specs: dict, defaults: dict) -> Iterator[str]:
 
 def check_default(verb: str, name: str, option: dict, defaults: dict) -> Iterator[str]:
     if option.get("required"):
-        if name in defaults:
+        if defaults.get(name, "{{ omit }}") != "{{ omit }}":
             yield f"{verb}: {name} is required, yet defaults/main.yml has a value for it"
         return
     if name not in defaults:
@@ -76,9 +76,12 @@ def check_default(verb: str, name: str, option: dict, defaults: dict) -> Iterato
 def check_names(role: Path, specs: dict, defaults: dict) -> Iterator[str]:
     known = set(defaults).union(*(spec.get("options") or {} for spec in specs.values()))
     pattern = re.compile(rf"(?<![\w.]){role.name}_(?!_)[a-z0-9_]+\b(?!\()")
-    folders = (role / "tasks", role / "templates", role / "defaults", role / "handlers", ROOT / "playbooks")
-    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    folders = ("defaults", "handlers", "tasks", "templates", "vars")
+    files = sorted(path for folder in folders for path in (role / folder).rglob("*") if path.is_file())
+    texts = {path: path.read_text(encoding="utf-8") for path in files}
+    known.update(re.findall(r"\bregister: *(\w+)", "".join(texts.values())))
+    for path, text in texts.items():
+        for number, line in enumerate(text.splitlines(), start=1):
             for name in sorted(set(pattern.findall(line)) - known):
                 yield f"{path.relative_to(ROOT)}:{number}: {name} stands in no argument spec"
 
