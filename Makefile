@@ -21,15 +21,14 @@ docker: ## Docker Engine and Compose; installed on Debian and Ubuntu as root, el
 	@tools/setup-docker
 
 rehearsal: docker setup ## bring up a throw-away OpenLMIS 3.3 server and upgrade it to 3.4 (FROM=3.3.0 or 3.3.1)
-	@$(REHEARSAL) up --from $(FROM)
-	@echo; echo '== The server before =='; $(REHEARSAL) status
+	@echo '== The server before =='; $(REHEARSAL) up --from $(FROM)
 	@echo; echo '== ansible-playbook playbooks/upgrade-3.4.yml =='
 	@$(PLAYBOOK) playbooks/upgrade-3.4.yml --extra-vars openlmis_confirm=false
 	@echo; echo '== The server after =='; $(REHEARSAL) status
 	@echo; echo 'It keeps running. `make rehearsal-clean` removes every trace of it.'
 
 rehearsal-clean: setup ## remove the rehearsal server, its images, volumes and files
-	@$(REHEARSAL) down
+	@$(REHEARSAL) down --images
 
 test: docker setup ## everything below; the last line says how many tests passed and failed
 	@$(PYTHON_RUN) tools/run_checks.py
