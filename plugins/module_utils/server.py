@@ -50,7 +50,6 @@ def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
             "command": deployment.compose_command(src, files, project.name),
             "deployed": _deployed_paths(rendered, src, files, env_path),
         },
-        "docker": {"engine": client.version()["Version"], "compose": deployment.compose_version()},
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
         "database_groups": deployment.database_groups(services),
         "edits": [edit._asdict() for edit in edits],
@@ -71,7 +70,13 @@ def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], relea
     """Return the images of the release that are not on this host: those of components and of added services, no other."""
     wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]}
     wanted |= {image for name, image in release["services_added"].items() if name not in services}
-    return sorted(image for image in wanted if not _image_present(client, image))
+    present = {tag for image in client.api.images() for tag in image["RepoTags"] or []}
+    return sorted(wanted - present)
+
+
+def docker_versions() -> Dict[str, str]:
+    """Return the versions of the Docker Engine and of Compose."""
+    return {"engine": compose.docker_client().version()["Version"], "compose": deployment.compose_version()}
 
 
 def state_of(facts: Mapping[str, Any]) -> str:
@@ -142,10 +147,6 @@ def mounts_of(attributes: Mapping[str, Any]) -> Dict[str, str]:
     return {
         mount["Destination"]: mount.get("Name") or mount.get("Source", "") for mount in attributes.get("Mounts", [])
     }
-
-
-def _image_present(client: Any, reference: str) -> bool:
-    return bool(client.images.list(filters={"reference": reference}))
 
 
 def _components(

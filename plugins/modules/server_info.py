@@ -65,9 +65,6 @@ server:
     project:
       description: Name, directory, Compose files and deployed files of the Compose project.
       type: dict
-    docker:
-      description: Versions of Docker Engine and Compose.
-      type: dict
     services:
       description: Every Compose service with its image, container, state, volumes and active Spring profiles.
       type: dict

@@ -147,8 +147,9 @@ def main() -> None:
     require_psycopg2(module)
     params = module.params
     try:
+        findings = [checks.check_docker(**server.docker_versions())]
         facts = server.collect(params)
-        findings = checks.findings(facts, params["resumed"])
+        findings += checks.findings(facts, params["resumed"])
         if not params["resumed"]:
             findings.append(checks.check_room(facts, free_space(params["backup_dir"])))
             if params["base_url"]:
