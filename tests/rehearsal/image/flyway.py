@@ -67,10 +67,10 @@ def exists(cursor: Any, schema: str) -> bool:
 def record(cursor: Any, schema: str, row: tuple[Any, ...]) -> None:
     """Append a row (version, description, type, script, checksum, milliseconds) to the history."""
     cursor.execute(
-        """insert into "{0}".schema_version
+        f"""insert into "{schema}".schema_version
            (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success)
            select coalesce(max(installed_rank), 0) + 1, %s, %s, %s, %s, %s, current_user, %s, true
-           from "{0}".schema_version""".format(schema),
+           from "{schema}".schema_version""",
         row,
     )
 

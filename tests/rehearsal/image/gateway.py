@@ -60,7 +60,7 @@ def registrations() -> tuple[dict[str, list[str]], dict[str, str]]:
             upstreams[name] = sorted("%s:%s" % (one["ServiceAddress"], one["ServicePort"]) for one in instances)
     paths = {}
     for entry in call("GET", CONSUL + "/v1/kv/resources/?recurse", timeout=5):
-        path = urllib.parse.unquote(entry["Key"][len("resources/"):])
+        path = urllib.parse.unquote(entry["Key"][len("resources/") :])
         paths[path] = base64.b64decode(entry["Value"]).decode()
     return upstreams, paths
 

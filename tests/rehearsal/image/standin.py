@@ -17,7 +17,8 @@ import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 def log(text: str) -> None:

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import docker.errors
 
@@ -141,7 +142,7 @@ def database_answers(server: Server) -> bool:
     """Whether the database accepts connections over the network."""
     try:
         return server.query("select 1") == [(1,)]
-    except Exception:  # noqa: BLE001 - any failure means not yet
+    except Exception:
         return False
 
 
@@ -218,23 +219,20 @@ def up(
 # -- down ----------------------------------------------------------------------------------------------------------
 
 
-def is_our_volume(engine: Any, name: str) -> bool:
-    """Whether a dangling anonymous volume carries the mark that our images leave in each of theirs."""
-    try:
-        tags = [one for one in engine.images.list(filters={"label": LABEL + "=true"}) if one.tags]
-        if not tags:
-            return False
-        engine.containers.run(
-            tags[0].id,
-            ["test", "-e", "/volume/" + MARK],
-            entrypoint="",
-            remove=True,
-            network_mode="none",
-            volumes={name: {"bind": "/volume", "mode": "ro"}},
-        )
-        return True
-    except docker.errors.ContainerError:
-        return False
+def our_anonymous_volumes(engine: Any, names: list[str]) -> list[str]:
+    """Which of these dangling volumes carry the mark that our images leave in each of theirs."""
+    ours = [one for one in engine.images.list(filters={"label": LABEL + "=true"}) if one.tags]
+    if not names or not ours:
+        return []
+    seen = engine.containers.run(
+        ours[0].id,
+        ["sh", "-c", "for volume in /volumes/*; do [ ! -e $volume/%s ] || basename $volume; done" % MARK],
+        entrypoint="",
+        remove=True,
+        network_mode="none",
+        volumes={name: {"bind": "/volumes/" + name, "mode": "ro"} for name in names},
+    )
+    return seen.decode().split()
 
 
 def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say = print) -> None:
@@ -256,9 +254,10 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         except docker.errors.NotFound:
             pass
     volumes = engine.volumes.list(filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)})
-    for volume in engine.volumes.list(filters={"dangling": True}):
-        if len(volume.name) == 64 and (volume.name in anonymous or is_our_volume(engine, volume.name)):
-            volumes.append(volume)
+    dangling = {one.name: one for one in engine.volumes.list(filters={"dangling": True}) if len(one.name) == 64}
+    unknown = [name for name in dangling if name not in anonymous]
+    anonymous |= set(our_anonymous_volumes(engine, unknown))
+    volumes += [volume for name, volume in dangling.items() if name in anonymous]
     for volume in volumes:
         with contextlib.suppress(docker.errors.NotFound):
             volume.remove(force=True)

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import docker
 import docker.errors
@@ -138,7 +139,7 @@ def make_base(engine: docker.DockerClient, tag: str) -> None:
             raise RehearsalError("mmdebstrap failed:\n" + "\n".join(run.stderr.splitlines()[-15:]))
         engine.api.import_image_from_file(
             str(root),
-            repository=tag.split(":")[0],
+            repository=tag.split(":", maxsplit=1)[0],
             tag=tag.split(":")[1],
             changes=["LABEL %s=true" % LABEL],
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from typing import Any, Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 ADMIN_ID = "35316636-6264-6331-2d34-3933322d3462"
 PASSWORD_HASH = "$2b$05$JV3FXTKLLCE/LcIFlzm9Gers/8PTt64KAJwD1WeTFgly95teu2irO"
@@ -60,8 +61,8 @@ def odd_people() -> list[dict[str, Any]]:
         {"username": "case3", "first": "Case", "last": "Shout", "email": "CASE@EXAMPLE.ORG"},
         # Scripts.
         {"username": "አበበ", "first": "አበበ", "last": "ቢቂላ", "email": "አበበ@example.org"},
-        {"username": "مريم", "first": "مريم", "last": "الأحمد", "email": "مريم@مثال.example"},
-        {"username": "沃梅", "first": "沃梅", "last": "王", "email": "王@例え.example"},
+        {"username": "مريم", "first": "مريم", "last": "الأحمد", "email": "مريم@مثال.example.org"},
+        {"username": "沃梅", "first": "沃梅", "last": "王", "email": "王@例え.example.org"},
         {"username": "joão", "first": "João", "last": "Conceição", "email": "joão@exámple.org"},
         {"username": "emoji", "first": "Smile 😀", "last": "Four bytes", "email": "😀@example.org", "phone": "☎ 555"},
         # No e-mail, in each way that a column can say so.
@@ -74,16 +75,33 @@ def odd_people() -> list[dict[str, Any]]:
         {"username": "no-email-unverified", "first": "No", "last": "Trust", "verified": False},
         # Flags.
         {"username": "notify-null", "first": "Never", "last": "Asked", "email": "n1@example.org", "allow_notify": None},
-        {"username": "notify-no", "first": "Do Not", "last": "Disturb", "email": "n2@example.org", "allow_notify": False},
+        {
+            "username": "notify-no",
+            "first": "Do Not",
+            "last": "Disturb",
+            "email": "n2@example.org",
+            "allow_notify": False,
+        },
         {"username": "unverified", "first": "Not", "last": "Yet", "email": "n3@example.org", "verified": False},
-        {"username": "unverified-null", "first": "Not", "last": "Both", "email": "n4@example.org", "verified": False,
-         "allow_notify": None},
+        {
+            "username": "unverified-null",
+            "first": "Not",
+            "last": "Both",
+            "email": "n4@example.org",
+            "verified": False,
+            "allow_notify": None,
+        },
         {"username": "inactive", "first": "Long", "last": "Gone", "email": "n5@example.org", "active": False},
         {"username": "svc-dhis2", "first": "Service", "last": "Account", "login_restricted": True, "verified": False},
         # Phone numbers.
         {"username": "phone-plus", "first": "Phone", "last": "Plus", "email": "p1@example.org", "phone": "+258 84 123"},
-        {"username": "phone-line", "first": "Phone", "last": "Lines", "email": "p2@example.org",
-         "phone": "+258 84 1\n+258 82 2"},
+        {
+            "username": "phone-line",
+            "first": "Phone",
+            "last": "Lines",
+            "email": "p2@example.org",
+            "phone": "+258 84 1\n+258 82 2",
+        },
         {"username": "phone-crlf", "first": "Phone", "last": "Windows", "email": "p3@example.org", "phone": "1\r\n2"},
         {"username": "phone-comma", "first": "Phone", "last": "Comma", "email": "p4@example.org", "phone": "1, 2; 3"},
         {"username": "phone-empty", "first": "Phone", "last": "Empty", "email": "p5@example.org", "phone": ""},
@@ -96,10 +114,14 @@ def odd_people() -> list[dict[str, Any]]:
     ]
 
 
-FIRST = ("Amina Joseph Fatima Chidi Esther Moses Zainab Peter Lúcia Tomás Grace Daniel Aïcha Kofi Thandiwe Sipho "
-         "Mercy Abdul Joana Ibrahim Wanjiru Hassan Ruth Emmanuel").split()
-LAST = ("Banda Phiri Mwale Dlamini Okafor Diallo Traoré Mensah Nkosi Santos Machel Tembo Kamau Otieno Bello "
-        "D'Souza Chirwa N'Diaye Gonçalves Abebe").split()
+FIRST = (
+    "Amina Joseph Fatima Chidi Esther Moses Zainab Peter Lúcia Tomás Grace Daniel Aïcha Kofi Thandiwe Sipho "
+    "Mercy Abdul Joana Ibrahim Wanjiru Hassan Ruth Emmanuel"
+).split()
+LAST = (
+    "Banda Phiri Mwale Dlamini Okafor Diallo Traoré Mensah Nkosi Santos Machel Tembo Kamau Otieno Bello "
+    "D'Souza Chirwa N'Diaye Gonçalves Abebe"
+).split()
 
 
 def people(count: int = DEFAULT_USERS, seed: int = 34) -> list[Person]:
@@ -113,7 +135,7 @@ def people(count: int = DEFAULT_USERS, seed: int = 34) -> list[Person]:
     for number in range(len(result), max(count - 1, len(result))):
         first, last = dice.choice(FIRST), dice.choice(LAST)
         name = "%s.%s.%d" % (first.lower(), last.lower(), number)
-        email = None if dice.random() < 0.15 else name + "@health.example"
+        email = None if dice.random() < 0.15 else name + "@health.example.org"
         phone = "+%d %d" % (dice.choice((258, 265, 251, 234)), dice.randrange(10**8, 10**9))
         result.append(
             Person(
@@ -173,7 +195,9 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
     blocks = [
         copy("referencedata.geographic_levels", "id, code, levelnumber, name", [(level, "country", 1, "Country")]),
         copy("referencedata.geographic_zones", "id, code, name, levelid", [(zone, "mz", "Moçambique", level)]),
-        copy("referencedata.facility_types", "id, active, code, name", [(kind, True, "health_center", "Health Center")]),
+        copy(
+            "referencedata.facility_types", "id, active, code, name", [(kind, True, "health_center", "Health Center")]
+        ),
         copy(
             "referencedata.facilities",
             "id, active, code, enabled, name, geographiczoneid, typeid",
@@ -199,7 +223,11 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
             "id, active, displayorder, fullsupply, maxmonthsstock, priceperpack, orderabledisplaycategoryid,"
             " orderableid, programid",
             # The same pair twice is allowed as long as one of them is not active.
-            [(new_id(), True, 1, True, 3, "12.50", category, one, program) for one in orderables for program in programs]
+            [
+                (new_id(), True, 1, True, 3, "12.50", category, one, program)
+                for one in orderables
+                for program in programs
+            ]
             + [(new_id(), False, 1, True, 3, "11.00", category, one, programs[0]) for one in orderables[:10]],
         ),
         copy(
@@ -244,7 +272,9 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
                 if not one.login_restricted
             ],
         ),
-        copy("requisition.requisition_templates", "id, numberofperiodstoaverage, programid", [(template, 3, programs[0])]),
+        copy(
+            "requisition.requisition_templates", "id, numberofperiodstoaverage, programid", [(template, 3, programs[0])]
+        ),
         "insert into requisition.columns_maps (requisitiontemplateid, requisitioncolumnid, displayorder, isdisplayed,\n"
         "    label, name, source, key)\n"
         "select '%s', id, row_number() over (order by name), true, label, name, 0, name\n"
@@ -286,7 +316,11 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
         copy(
             "fulfillment.order_line_items",
             "id, orderableid, orderedquantity, orderid",
-            [(new_id(), dice.choice(orderables), dice.randrange(1, 99), one[0]) for one in orders for _line in range(5)],
+            [
+                (new_id(), dice.choice(orderables), dice.randrange(1, 99), one[0])
+                for one in orders
+                for _line in range(5)
+            ],
         ),
         copy(
             "fulfillment.transfer_properties",
@@ -299,8 +333,11 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
             "id, occurreddate, quantity, stockcardid",
             [(new_id(), "2018-02-01", dice.randrange(1000), one[0]) for one in cards for _line in range(10)],
         ),
-        copy("cce.cce_catalog_items", "id, manufacturer, model", [(one, "Fridges", "M%d" % n)
-                                                                 for n, one in enumerate(catalog)]),
+        copy(
+            "cce.cce_catalog_items",
+            "id, manufacturer, model",
+            [(one, "Fridges", "M%d" % n) for n, one in enumerate(catalog)],
+        ),
         copy(
             "cce.cce_inventory_items",
             "id, facilityid, equipmenttrackingid, catalogitemid",

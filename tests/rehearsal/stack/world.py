@@ -124,10 +124,13 @@ class Server:
 
     def users(self) -> list[dict[str, Any]]:
         """All users of referencedata with the columns that the copy reads; no phone column reads as None."""
-        columns = {row[0] for row in self.query(
-            "select column_name from information_schema.columns"
-            " where table_schema = 'referencedata' and table_name = 'users'"
-        )}
+        columns = {
+            row[0]
+            for row in self.query(
+                "select column_name from information_schema.columns"
+                " where table_schema = 'referencedata' and table_name = 'users'"
+            )
+        }
         phone = "phonenumber" if "phonenumber" in columns else "null"
         rows = self.query(
             "select id::text, username, email, verified, allownotify, %s from referencedata.users" % phone
@@ -148,7 +151,8 @@ class Server:
         if not self.has_table(schema + ".schema_version"):
             return []
         rows = self.query(
-            'select version from "%s".schema_version where success and version <> \'0\' order by installed_rank' % schema
+            "select version from \"%s\".schema_version where success and version <> '0' order by installed_rank"
+            % schema
         )
         return [row[0] for row in rows]
 
