@@ -1,0 +1,718 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copy users' contact details to the place where OpenLMIS 3.4 keeps them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: user_contact_details_migration
+short_description: Copy users' contact details to where OpenLMIS 3.4 keeps them
+version_added: "0.1.0"
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+description:
+  - Up to OpenLMIS 3.3 the reference data service owns a user's e-mail address, phone number and notification preference; from
+    3.4 the notification service does. No service moves them, and until they are moved every user profile page of 3.4 fails.
+  - This module copies what is missing from C(referencedata.users) to C(notification.user_contact_details), in one transaction
+    on the database server, and verifies the result before it commits. It never truncates and never deletes.
+  - It may run again at any time. Then it copies the users that came in since, and keeps what was edited in 3.4 unless
+    O(on_existing=update).
+  - Each user gets one row. The id, e-mail address and phone number are copied byte for byte, except that a blank one becomes
+    NULL. C(emailverified) is what C(verified) was, and false without an e-mail address. C(allownotify) is copied, and true
+    where it was NULL.
+  - Blank is what the notification service takes for blank, which is C(StringUtils.isBlank) on Java 8. That is nothing but the
+    characters U+0009 to U+000D, U+001C to U+0020, U+1680, U+180E, U+2000 to U+2006, U+2008 to U+200A, U+2028, U+2029, U+205F
+    and U+3000. The no-break spaces U+00A0, U+2007 and U+202F are not blank.
+  - Where C(referencedata.users) has no column C(phonenumber), which C(referencedata) 11.0.0 adds, nobody has a phone number.
+  - E-mail addresses are unique in the target. If the copy would give one address to two users, the module writes nothing and
+    names them. With O(on_existing=update) users may swap or pass on addresses among themselves.
+options:
+  on_existing:
+    description:
+      - What to do with users who have a row in the target already, and whose details differ there.
+      - V(keep) leaves their rows as they are, and counts and names them in RV(kept) and RV(kept_users).
+      - V(update) sets them back to what C(referencedata.users) says. This undoes every edit made in 3.4.
+    type: str
+    choices: [keep, update]
+    default: keep
+  lock_timeout:
+    description:
+      - How many seconds to wait for the lock on the target, which keeps writers and a second copy out until the end.
+      - V(0) waits as long as O(statement_timeout) allows.
+    type: int
+    default: 30
+  statement_timeout:
+    description:
+      - How many seconds a single statement may take. V(0) sets no limit.
+    type: int
+    default: 900
+extends_documentation_fragment:
+  - openlmis.operations.database
+attributes:
+  check_mode:
+    description: Does everything, verification included, and rolls back.
+    support: full
+  diff_mode:
+    description: Shows numbers of users and the ids of the first of them, never a value.
+    support: full
+  platform:
+    description: Target OS or OS family.
+    platforms: posix
+    support: full
+notes:
+  - The database role needs C(GRANT USAGE ON SCHEMA referencedata, notification), C(GRANT SELECT ON referencedata.users) and
+    C(GRANT SELECT, INSERT, UPDATE ON notification.user_contact_details); the lock needs UPDATE even when nothing is updated.
+    It need not own anything nor be a superuser.
+  - Stop the notification service before, so that no user meets the copy half way. If it runs, it waits while the copy runs.
+  - E-mail addresses and phone numbers are in no output. Users are named by id and username; a username that looks like an e-mail
+    address or phone number is left out.
+  - Works with PostgreSQL 9.6 and later, in any server encoding.
+seealso:
+  - name: OpenLMIS 3.4 release notes
+    description: The manual procedure that this module is a part of.
+    link: https://openlmis.atlassian.net/wiki/spaces/OP/pages/341671973/3.4.0+Release+-+15+August+2018
+"""
+
+EXAMPLES = r"""
+# Ad hoc, on the server, before and after:
+#   ansible localhost -m openlmis.operations.user_contact_details_migration
+#     -a "settings_file=/srv/openlmis/settings.env project_src=/srv/openlmis" --check --diff
+
+- name: Copy the contact details on a server whose database runs in Compose
+  openlmis.operations.user_contact_details_migration:
+    settings_file: /srv/openlmis/settings.env
+    project_src: /srv/openlmis
+
+- name: Copy them in a database outside Compose, over TLS
+  openlmis.operations.user_contact_details_migration:
+    settings_file: /srv/openlmis/settings.env
+    ssl_mode: verify-full
+    ca_cert: /etc/ssl/certs/rds.pem
+
+- name: See whose details differ from 3.3's, and change nothing
+  openlmis.operations.user_contact_details_migration:
+    database_url: jdbc:postgresql://db.example.org:5432/open_lmis
+    login_user: openlmis
+    login_password: "{{ openlmis_database_password }}"
+    on_existing: update
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+changed:
+  description: Whether rows were written, or would have been without check mode.
+  returned: always
+  type: bool
+msg:
+  description: What was done, in one sentence.
+  returned: always
+  type: str
+source:
+  description: Number of users in C(referencedata.users).
+  returned: success
+  type: int
+  sample: 312
+inserted:
+  description: Number of users who had no contact details and got them.
+  returned: success
+  type: int
+  sample: 311
+updated:
+  description: Number of users whose details differed and were set back; V(0) with O(on_existing=keep).
+  returned: success
+  type: int
+  sample: 0
+unchanged:
+  description: Number of users whose details were there already, and equal.
+  returned: success
+  type: int
+  sample: 0
+kept:
+  description: Number of users whose details were there already, differ, and were left alone; V(0) with O(on_existing=update).
+  returned: success
+  type: int
+  sample: 1
+kept_users:
+  description: Ids of the users that RV(kept) counts, the first 100 of them in their order.
+  returned: success
+  type: list
+  elements: str
+  sample: ["0d6b2a3c-92e5-4a3e-9c1e-2a1d5a1c0b7f"]
+without_email:
+  description: Number of users in C(referencedata.users) whose e-mail address is NULL or blank.
+  returned: success
+  type: int
+  sample: 12
+verified:
+  description:
+    - Whether every user was found in the target, and equal unless counted in RV(kept), before the end of the transaction. It is
+      never V(false), because the module fails then.
+  returned: success
+  type: bool
+  sample: true
+duration:
+  description: Seconds from connecting to the end of the transaction.
+  returned: success
+  type: float
+  sample: 0.214
+server_version:
+  description: Version of the database server.
+  returned: success
+  type: str
+  sample: "9.6.24"
+"""
+
+import re
+import time
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils.database import (
+    ConnectionSettings,
+    connect,
+    connection_argument_spec,
+    database_error,
+    require_psycopg2,
+    resolve_connection,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+try:
+    import psycopg2
+    import psycopg2.extensions
+except ImportError:
+    pass  # require_psycopg2 says so
+
+APPLICATION_NAME = "openlmis.operations.user_contact_details_migration"
+SOURCE = "referencedata.users"
+TARGET = "notification.user_contact_details"
+SOURCE_COLUMNS = ("id", "username", "email", "verified", "allownotify")
+TARGET_COLUMNS = ("referencedatauserid", "phonenumber", "allownotify", "email", "emailverified")
+SHOWN_IDS = 100
+SHOWN_COLLISIONS = 20
+
+# Character.isWhitespace on Java 8, whose Unicode 6.2 still counts U+180E as a space.
+BLANKS = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \u1680\u180e"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
+)
+
+ROLLED_BACK = "Nothing was written"
+UNKNOWN_OUTCOME = "Either everything or nothing was written; running it again finds out, and completes it"
+
+
+class Shape(NamedTuple):
+    """What the checks found out and the statements depend on."""
+
+    has_phone_number: bool
+    emails_unique: bool
+
+
+class Counts(NamedTuple):
+    """Users of the source, and how they compare with the target; ``rows`` are the target's."""
+
+    source: int
+    missing: int
+    differing: int
+    moving: int
+    without_email: int
+    rows: int
+
+
+def not_blank(column: str, server_encoding: str) -> tuple[str, str]:
+    """An SQL condition that holds when the text in ``column`` is neither NULL nor blank, and its parameter ``blanks``.
+
+    The characters are listed one by one, since what a regular expression's classes or ``trim`` hold depends on the locale.
+    A server in SQL_ASCII knows bytes only, so there a pattern of the characters' UTF-8 bytes, as Java reads them, has to do.
+    """
+    if server_encoding == "SQL_ASCII":
+        return "(%s !~ %%(blanks)s)" % column, "^(?:%s)*$" % "|".join(BLANKS)
+    codec = psycopg2.extensions.encodings.get(server_encoding, "ascii")
+    return "(pg_catalog.btrim(%s, %%(blanks)s) <> '')" % column, "".join(one for one in BLANKS if _fits(one, codec))
+
+
+def _fits(character: str, codec: str) -> bool:
+    try:
+        character.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def mapped(shape: Shape, server_encoding: str) -> str:
+    """The source as the target should have it: a subquery with the target's column names."""
+    phone = "CASE WHEN %s THEN phonenumber END" % not_blank("phonenumber", server_encoding)[0]
+    email = not_blank("email", server_encoding)[0]
+    return (
+        "(SELECT id AS referencedatauserid, %s AS phonenumber, coalesce(allownotify, true) AS allownotify,"
+        " CASE WHEN %s THEN email END AS email, coalesce(%s AND verified, false) AS emailverified FROM %s)"
+        % (phone if shape.has_phone_number else "NULL::varchar", email, email, SOURCE)
+    )
+
+
+DIFFERS = "(%s) IS DISTINCT FROM (%s)" % (
+    ", ".join("t." + column for column in TARGET_COLUMNS[1:]),
+    ", ".join("s." + column for column in TARGET_COLUMNS[1:]),
+)
+
+
+def compare_sql(source: str) -> str:
+    """Counts, in the order of :class:`Counts`; one pass over both tables."""
+    return (
+        "SELECT count(*), count(*) - count(t.referencedatauserid),"
+        " count(*) FILTER (WHERE t.referencedatauserid IS NOT NULL AND %s),"
+        " count(*) FILTER (WHERE t.email <> s.email OR t.email IS NOT NULL AND s.email IS NULL),"
+        " count(*) - count(s.email), (SELECT count(*) FROM %s)"
+        " FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)" % (DIFFERS, TARGET, source, TARGET)
+    )
+
+
+def ids_sql(source: str, which: str) -> str:
+    """Ids of users who are ``missing`` in the target, or are there and are ``differing``."""
+    condition = "t.referencedatauserid IS NULL" if which == "missing" else "t.referencedatauserid IS NOT NULL AND " + DIFFERS
+    return (
+        "SELECT s.referencedatauserid::text FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)"
+        " WHERE %s ORDER BY s.referencedatauserid LIMIT %d" % (source, TARGET, condition, SHOWN_IDS)
+    )
+
+
+def collisions_sql(source: str, update: bool, emails_unique: bool, server_encoding: str) -> str:
+    """Pairs of users who would end with the same e-mail address: total, id and username of the one and of the other.
+
+    Who claims an address is a user to be inserted or, with ``update``, to be corrected. The other one holds it in the target and,
+    with ``update``, is not going to give it up; or claims it too, which only a source without its unique index allows.
+    """
+    claims = (
+        "SELECT s.referencedatauserid AS id, s.email FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)"
+        " WHERE s.email IS NOT NULL AND (t.referencedatauserid IS NULL%s)"
+        % (source, TARGET, " OR t.email IS DISTINCT FROM s.email" if update else "")
+    )
+    pairs = (
+        "SELECT c.id, o.referencedatauserid AS other FROM claim AS c JOIN %s AS o"
+        " ON o.email = c.email AND o.referencedatauserid <> c.id" % TARGET
+    )
+    if update:
+        pairs += (
+            " LEFT JOIN %s AS s ON s.referencedatauserid = o.referencedatauserid"
+            " WHERE s.referencedatauserid IS NULL OR s.email = c.email" % source
+        )
+    if not emails_unique:
+        pairs += " UNION SELECT c.id, d.id FROM claim AS c JOIN claim AS d ON d.email = c.email AND d.id > c.id"
+    # convert_to, since a text that is not valid in the client's encoding could not be fetched otherwise
+    name = "pg_catalog.convert_to(%%s.username, '%s')" % ("SQL_ASCII" if server_encoding == "SQL_ASCII" else "UTF8")
+    return (
+        "WITH claim AS (%s), pair AS (%s) SELECT count(*) OVER (), p.id::text, %s, p.other::text, %s FROM pair AS p"
+        " LEFT JOIN %s AS u ON u.id = p.id LEFT JOIN %s AS v ON v.id = p.other ORDER BY p.id, p.other LIMIT %d"
+        % (claims, pairs, name % "u", name % "v", SOURCE, SOURCE, SHOWN_COLLISIONS)
+    )
+
+
+def release_sql(source: str) -> str:
+    """Take e-mail addresses from rows that will lose them to another user, since the unique index looks at every row at once."""
+    return (
+        "UPDATE %s AS t SET email = NULL FROM %s AS s WHERE s.referencedatauserid = t.referencedatauserid"
+        " AND t.email IS NOT NULL AND t.email IS DISTINCT FROM s.email"
+        " AND EXISTS (SELECT 1 FROM %s AS o WHERE o.email = t.email)" % (TARGET, source, source)
+    )
+
+
+def update_sql(source: str) -> str:
+    """Set every row that differs to what the source says."""
+    return "UPDATE %s AS t SET %s FROM %s AS s WHERE s.referencedatauserid = t.referencedatauserid AND %s" % (
+        TARGET,
+        ", ".join("%s = s.%s" % (column, column) for column in TARGET_COLUMNS[1:]),
+        source,
+        DIFFERS,
+    )
+
+
+def insert_sql(source: str) -> str:
+    """Add a row for every user who has none."""
+    columns = ", ".join(TARGET_COLUMNS)
+    return (
+        "INSERT INTO %s (%s) SELECT %s FROM %s AS s"
+        " WHERE NOT EXISTS (SELECT 1 FROM %s AS t WHERE t.referencedatauserid = s.referencedatauserid)"
+        % (TARGET, columns, columns, source, TARGET)
+    )
+
+
+def lock_sql(server_version: int, lock_timeout: int, statement_timeout: int) -> str:
+    """The transaction's settings, which take no snapshot, and the lock, which must come before the snapshot is taken."""
+    settings = {
+        "lock_timeout": "'%ds'" % lock_timeout,
+        "statement_timeout": "'%ds'" % statement_timeout,
+        "search_path": "pg_catalog",
+        "row_security": "off",  # rows that a policy hides must fail the copy, not be left out
+        "standard_conforming_strings": "on",
+        # The planner, taking the target for empty, would let a nested loop scan it anew for every row while it grows.
+        "enable_nestloop": "off",
+        "work_mem": "'128MB'",  # lets a million users' rows be compared without spilling
+        # A client that is gone must not leave the lock behind.
+        "idle_in_transaction_session_timeout": "'60s'",
+    }
+    if server_version >= 110000:
+        settings["jit"] = "off"  # costs more than it saves in statements that run once
+    return "; ".join("SET LOCAL %s = %s" % item for item in settings.items()) + (
+        "; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE" % TARGET
+    )
+
+
+INSPECT = """
+SELECT n.nspname || '.' || w.relation, c.relkind::text, a.attname::text,
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
+  pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
+  pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'),
+  pg_catalog.has_table_privilege(c.oid, 'UPDATE'),
+  pg_catalog.row_security_active(c.oid),
+  EXISTS (SELECT 1 FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+    AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = 1 AND i.indkey[0] = a.attnum)
+FROM (VALUES ('referencedata', 'users'), ('notification', 'user_contact_details')) AS w (schema, relation)
+JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.relation AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+HOLDERS = """
+SELECT l.pid, a.application_name, a.usename::text, a.xact_start, l.granted
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND (n.nspname = 'notification' AND c.relname = 'user_contact_details' AND l.mode <> 'AccessShareLock'
+    OR n.nspname = 'referencedata' AND c.relname = 'users' AND l.mode = 'AccessExclusiveLock')
+ORDER BY l.granted DESC, l.mode = 'RowShareLock', a.xact_start, l.pid
+LIMIT 5
+"""
+
+
+def inspect(cursor: Any, settings: ConnectionSettings) -> Shape:
+    """Whether both tables are there, as they should be, and may be used; OperationError with the remedy if not."""
+    cursor.execute(
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on',"
+        " pg_catalog.quote_ident(current_user)"
+    )
+    standby, read_only, role = cursor.fetchone()
+    if standby or read_only:
+        raise OperationError(
+            "PostgreSQL at %s is read-only (%s). Expected a server that can be written to: %s. Nothing was written."
+            % (
+                settings.where(),
+                "a standby" if standby else "default_transaction_read_only is on",
+                "connect to the primary" if standby else "switch that setting off for this role or database",
+            )
+        )
+    cursor.execute(INSPECT)
+    tables: dict[str, list[tuple[Any, ...]]] = {}
+    for row in cursor.fetchall():
+        tables.setdefault(row[0], []).append(row[1:])
+    source, target = (tables.get(name, []) for name in (SOURCE, TARGET))
+    _require_table(SOURCE, source, settings)
+    _require_table(TARGET, target, settings)
+    _require_privileges(source, target, role)
+    columns = {row[1]: row for row in source}
+    return Shape("phonenumber" in columns, columns["email"][7])
+
+
+def _require_table(name: str, rows: list[tuple[Any, ...]], settings: ConnectionSettings) -> None:
+    schema, table = name.split(".")
+    if name == TARGET:
+        columns: tuple[str, ...] = TARGET_COLUMNS
+        remedy = (
+            "Expected it from the migrations of notification 4.0.0, which comes with OpenLMIS 3.4.0: start notification 4.0.0, "
+            "wait until it answers, and run this again. Nothing was written."
+        )
+    else:
+        columns = SOURCE_COLUMNS
+        remedy = (
+            "Expected it from the migrations of referencedata 10.0.0, which comes with OpenLMIS 3.3: check that this is OpenLMIS' "
+            "database and that referencedata has started on it. Nothing was written."
+        )
+    place = "the database %s at %s" % (settings.database, settings.where())
+    if not rows:
+        raise OperationError("There is no schema %s in %s. %s" % (schema, place, remedy))
+    if rows[0][0] not in ("r", "p"):
+        found = "There is no table %s" if rows[0][0] is None else "%s is a view or foreign table, not a table,"
+        raise OperationError("%s in %s. %s" % (found % name, place, remedy))
+    missing = [column for column in columns if column not in {row[1] for row in rows}]
+    if missing:
+        raise OperationError("The table %s in %s has no column %s. %s" % (name, place, " and no column ".join(missing), remedy))
+
+
+def _require_privileges(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], role: str) -> None:
+    """OperationError with the GRANT statements that are missing."""
+    wanted = SOURCE_COLUMNS + ("phonenumber",)
+    grants = []
+    for name, rows in ((SOURCE, source), (TARGET, target)):
+        if not rows[0][2]:
+            grants.append("GRANT USAGE ON SCHEMA %s TO %s" % (name.split(".")[0], role))
+    if not all(row[3] for row in source if row[1] in wanted):
+        grants.append("GRANT SELECT ON %s TO %s" % (SOURCE, role))
+    needed = [row for row in target if row[1] in TARGET_COLUMNS]
+    lacking = [
+        privilege
+        for privilege, index in (("SELECT", 3), ("INSERT", 4), ("UPDATE", 5))
+        if not all(row[index] for row in needed)
+    ]
+    if lacking:
+        grants.append("GRANT %s ON %s TO %s" % (", ".join(lacking), TARGET, role))
+    if grants:
+        raise OperationError(
+            "The database role %s lacks privileges. Expected those that this module's documentation lists: as owner of the tables "
+            "run %s; and run this again. Nothing was written." % (role, "; ".join(grants))
+        )
+    hidden = [name for name, rows in ((SOURCE, source), (TARGET, target)) if rows[0][6]]
+    if hidden:
+        raise OperationError(
+            "Row-level security hides rows of %s from the role %s. Expected a role that sees all of them: connect as the tables' "
+            "owner, or run ALTER ROLE %s BYPASSRLS. Nothing was written." % (" and ".join(hidden), role, role)
+        )
+
+
+def user_label(identity: str, username: bytes | None) -> str:
+    """A user as a person may be told of: id and username, without a username that is an e-mail address or phone number."""
+    if username is None:
+        return "%s (not in %s)" % (identity, SOURCE)
+    name = bytes(username).decode("utf-8", "replace")
+    if "@" in name or re.search(r"(?:\d[\s().+/-]*){6}", name):
+        return identity
+    return "%s (%s)" % (identity, name)
+
+
+class Migration:
+    """One run over one connection."""
+
+    def __init__(self, connection: Any, settings: ConnectionSettings, params: dict[str, Any]) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.update = params["on_existing"] == "update"
+        self.lock_timeout = params["lock_timeout"]
+        self.statement_timeout = params["statement_timeout"]
+        self.encoding = connection.get_parameter_status("server_encoding") or "UTF8"
+        self.parameters = {"blanks": not_blank("", self.encoding)[1]}
+        self.doing = ""
+        self.state = ROLLED_BACK
+        self.source = ""
+
+    def run(self, check_mode: bool, diff: bool) -> dict[str, Any]:
+        """Copy, verify and commit, or roll back in check mode; the module's return values. Raises OperationError."""
+        try:
+            with self.connection.cursor() as cursor:
+                result = self._copy(cursor, diff)
+            if check_mode:
+                self._rollback()
+            else:
+                self._step("While the transaction was committed", UNKNOWN_OUTCOME)
+                self.connection.commit()
+        except psycopg2.Error as error:
+            raise self._explain(error) from None
+        return result
+
+    def _step(self, doing: str, state: str = ROLLED_BACK) -> None:
+        self.doing, self.state, self.began = doing, state, time.monotonic()
+
+    def _copy(self, cursor: Any, diff: bool) -> dict[str, Any]:
+        self._step("While the lock on %s was asked for" % TARGET)
+        cursor.execute(lock_sql(self.connection.server_version, self.lock_timeout, self.statement_timeout))
+        self._step("While the tables were checked")
+        shape = inspect(cursor, self.settings)
+        self.source = mapped(shape, self.encoding)
+        self._step("While the users were compared")
+        before = self._compare(cursor)
+        missing = self._ids(cursor, "missing") if diff and before.missing else []
+        differing = self._ids(cursor, "differing") if before.differing and (diff or not self.update) else []
+        correct = before.differing if self.update else 0
+        after = before
+        if before.missing or correct:
+            self._step("While addresses that would collide were looked for")
+            self._refuse_collisions(cursor, shape)
+            self._step("While the rows were written")
+            self._write(cursor, before, correct)
+            self._step("While the copy was verified")
+            after = self._compare(cursor)
+        self._verify(before, after, correct)
+        return self._result(before, after, missing, differing, diff)
+
+    def _execute(self, cursor: Any, statement: str) -> Any:
+        cursor.execute(statement, self.parameters)
+        return cursor
+
+    def _compare(self, cursor: Any) -> Counts:
+        return Counts(*self._execute(cursor, compare_sql(self.source)).fetchone())
+
+    def _ids(self, cursor: Any, which: str) -> list[str]:
+        return [row[0] for row in self._execute(cursor, ids_sql(self.source, which)).fetchall()]
+
+    def _refuse_collisions(self, cursor: Any, shape: Shape) -> None:
+        rows = self._execute(cursor, collisions_sql(self.source, self.update, shape.emails_unique, self.encoding)).fetchall()
+        if not rows:
+            return
+        pairs = ["%s and %s" % (user_label(row[1], row[2]), user_label(row[3], row[4])) for row in rows]
+        more = "; and %d more" % (rows[0][0] - len(rows)) if rows[0][0] > len(rows) else ""
+        raise OperationError(
+            "%d pairs of users would share an e-mail address in %s, where each may be there once: %s%s. Expected no pair: change or "
+            "remove the address of one user of each, in OpenLMIS or in the table that holds it, and run this again. Nothing was "
+            "written." % (rows[0][0], TARGET, "; ".join(pairs), more)
+        )
+
+    def _write(self, cursor: Any, before: Counts, correct: int) -> None:
+        if correct and before.moving:
+            self._execute(cursor, release_sql(self.source))
+        if correct:
+            self._execute(cursor, update_sql(self.source))
+        if before.missing:
+            self._execute(cursor, insert_sql(self.source))
+
+    def _verify(self, before: Counts, after: Counts, correct: int) -> None:
+        """OperationError unless every user is in the target, as the source has them or kept on purpose."""
+        expected = before._replace(
+            missing=0, differing=before.differing - correct, moving=after.moving, rows=before.rows + before.missing
+        )
+        if after != expected:
+            raise OperationError(
+                "Verification failed: of %d users %d have no row in %s and %d differ there, where %d were expected to; the table has "
+                "%d rows, where %d were expected. All of it was rolled back: nothing was written. Look for triggers or rules on the "
+                "table, and run this again without them."
+                % (after.source, after.missing, TARGET, after.differing, expected.differing, after.rows, expected.rows)
+            )
+
+    def _result(self, before: Counts, after: Counts, missing: list[str], differing: list[str], diff: bool) -> dict[str, Any]:
+        updated = before.differing - after.differing
+        result = {
+            "changed": bool(before.missing or updated),
+            "source": before.source,
+            "inserted": before.missing,
+            "updated": updated,
+            "unchanged": before.source - before.missing - before.differing,
+            "kept": after.differing,
+            "kept_users": differing if after.differing else [],
+            "without_email": before.without_email,
+            "verified": True,
+        }
+        if diff:
+            result["diff"] = {
+                "before_header": TARGET,
+                "after_header": TARGET,
+                "before": _picture(before, missing, differing),
+                "after": _picture(after, [], result["kept_users"]),
+            }
+        return result
+
+    def _rollback(self) -> None:
+        try:
+            self.connection.rollback()
+        except psycopg2.Error:
+            pass  # the connection is gone, and the transaction with it
+
+    def _explain(self, error: Any) -> OperationError:
+        """What a failed statement means to an operator, found out on the same connection where that helps."""
+        code, elapsed = error.pgcode, time.monotonic() - self.began
+        self._rollback()
+        try:
+            if code == "55P03":
+                return OperationError(self._lock_timed_out())
+            if code == "57014" and self.statement_timeout and elapsed >= self.statement_timeout * 0.9:
+                return OperationError(
+                    "%s, a statement took longer than statement_timeout, %d s. %s. Expected it to end in time: look at what slows the "
+                    "server down, or raise statement_timeout, and run this again." % (self.doing, self.statement_timeout, self.state)
+                )
+            if code and code[:2] in ("3F", "42", "25", "55"):
+                with self.connection.cursor() as cursor:
+                    inspect(cursor, self.settings)
+        except OperationError as found:
+            return found
+        except psycopg2.Error:
+            pass  # the first error is the one to tell
+        finally:
+            self._rollback()
+        return database_error(error, self.settings, self.doing, self.state)
+
+    def _lock_timed_out(self) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(HOLDERS)
+            holders = cursor.fetchall()
+        granted = [row for row in holders if row[4]] or holders
+        said = "; ".join(_holder(row) for row in granted) or "a session that is gone meanwhile"
+        remedy = "stop the service or query that holds it"
+        if any(row[1] == APPLICATION_NAME for row in granted):
+            remedy = "another copy of this module is running: wait for its end"
+        return (
+            "%s, it was not to be had within lock_timeout, %d s: it is held by %s. Expected no other writer: %s, or raise "
+            "lock_timeout, and run this again. %s." % (self.doing, self.lock_timeout, said, remedy, ROLLED_BACK)
+        )
+
+
+def _holder(row: tuple[Any, ...]) -> str:
+    pid, application, user, since, dummy = row
+    if pid is None:
+        return "a prepared transaction (see pg_prepared_xacts)"
+    return "pid %d (application_name %s, user %s, since %s)" % (
+        pid,
+        application or "not set",
+        user or "unknown",
+        since.isoformat(sep=" ", timespec="seconds") if since else "unknown",
+    )
+
+
+def _picture(counts: Counts, missing: list[str], differing: list[str]) -> dict[str, Any]:
+    return {
+        "rows": counts.rows,
+        "users_missing": counts.missing,
+        "users_missing_ids": missing,
+        "users_differing": counts.differing,
+        "users_differing_ids": differing,
+    }
+
+
+def migrate(params: dict[str, Any], check_mode: bool, diff: bool, warn: Any) -> dict[str, Any]:
+    """Resolve, connect, copy. Raises OperationError."""
+    for option in ("lock_timeout", "statement_timeout"):
+        if not 0 <= params[option] <= 2_000_000:
+            raise OperationError("%s is %d. Expected seconds from 0 to 2000000: correct it." % (option, params[option]))
+    settings = resolve_connection(params)
+    for warning in settings.warnings:
+        warn(warning)
+    began = time.monotonic()
+    connection = connect(settings, APPLICATION_NAME)
+    try:
+        connection.set_session(isolation_level="REPEATABLE READ")
+        result = Migration(connection, settings, params).run(check_mode, diff)
+        result["server_version"] = connection.get_parameter_status("server_version").split(" ")[0]
+    finally:
+        connection.close()
+    result["duration"] = round(time.monotonic() - began, 3)
+    result["msg"] = "%s the contact details of %d users and corrected those of %d; %d were equal already, %d differ and were kept." % (
+        "Would have copied" if check_mode else "Copied",
+        result["inserted"],
+        result["updated"],
+        result["unchanged"],
+        result["kept"],
+    )
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **connection_argument_spec(),
+            "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
+            "lock_timeout": {"type": "int", "default": 30},
+            "statement_timeout": {"type": "int", "default": 900},
+        },
+        supports_check_mode=True,
+    )
+    require_psycopg2(module)
+    try:
+        result = migrate(module.params, module.check_mode, module._diff, module.warn)
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
