@@ -33,23 +33,27 @@ LIMIT %(number)s
 # A user for whom saving what was read changes nothing (notification 4.0.0): with an address that is verified, that no
 # other address contains (the service searches duplicates with LIKE, the address being the pattern) and that is not on
 # its way to be verified; without a NULL or blank that the service would write as something else. The longest plain
-# address first: the longer it is, the less likely is one that contains it.
+# addresses are tried, since a longer one is less likely to be contained; each try reads all addresses.
 CHOOSE_WRITE_BACK = """
-SELECT d.referencedatauserid::text AS id, u.username
-FROM notification.user_contact_details AS d
-JOIN referencedata.users AS u ON u.id = d.referencedatauserid
-WHERE d.emailverified
-  AND d.allownotify IS NOT NULL
-  AND d.email ~ '[^[:space:]]'
-  AND (d.phonenumber IS NULL OR d.phonenumber ~ '[^[:space:]]')
+SELECT candidate.id, candidate.username
+FROM (
+    SELECT d.referencedatauserid::text AS id, u.username, d.referencedatauserid, d.email
+    FROM notification.user_contact_details AS d
+    JOIN referencedata.users AS u ON u.id = d.referencedatauserid
+    WHERE d.emailverified
+      AND d.allownotify IS NOT NULL
+      AND d.email ~ '[^[:space:]]'
+      AND (d.phonenumber IS NULL OR d.phonenumber ~ '[^[:space:]]')
+    ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC, length(d.email) DESC, d.email
+    LIMIT 200
+) AS candidate
+WHERE NOT EXISTS (
+    SELECT FROM notification.user_contact_details AS other
+    WHERE other.referencedatauserid <> candidate.referencedatauserid
+      AND lower(other.email) LIKE '%' || lower(candidate.email) || '%')
   AND NOT EXISTS (
-      SELECT FROM notification.user_contact_details AS other
-      WHERE other.referencedatauserid <> d.referencedatauserid
-        AND lower(other.email) LIKE '%' || lower(d.email) || '%')
-  AND NOT EXISTS (
-      SELECT FROM notification.email_verification_tokens AS token
-      WHERE token.usercontactdetailsid = d.referencedatauserid OR lower(token.emailaddress) = lower(d.email))
-ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC, length(d.email) DESC, d.email
+    SELECT FROM notification.email_verification_tokens AS token
+    WHERE token.usercontactdetailsid = candidate.referencedatauserid OR lower(token.emailaddress) = lower(candidate.email))
 LIMIT 1
 """
 
