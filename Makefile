@@ -10,6 +10,8 @@ PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 .DEFAULT_GOAL := help
 .PHONY: help setup docker rehearsal rehearsal-clean test lint sanity units integration test-rehearsal build clean
 MAKEFLAGS += --no-print-directory
+# So that what is printed appears in its order, also in a file.
+export PYTHONUNBUFFERED = 1
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
