@@ -38,10 +38,11 @@ def show(server: Server) -> None:
 
 def command_up(options: argparse.Namespace) -> None:
     """Build what is missing, start a fresh server, fill it, show it."""
-    began = time.monotonic()
-    server = deployment.up(
-        options.release, options.dir, users=options.users, seed=options.seed, phone_numbers=options.phone_numbers
-    )
+    with deployment.only_one():
+        began = time.monotonic()
+        server = deployment.up(
+            options.release, options.dir, users=options.users, seed=options.seed, phone_numbers=options.phone_numbers
+        )
     show(server)
     print("  login:           %s / %s" % world.ADMIN)
     print("  ordinary login:  %s / %s" % (people.ORDINARY_USER, world.ADMIN[1]))
@@ -59,13 +60,14 @@ def command_status(options: argparse.Namespace) -> None:
 
 def command_down(options: argparse.Namespace) -> None:
     """Remove every trace."""
-    deployment.down(options.dir, with_images=options.images)
+    with deployment.only_one():
+        deployment.down(options.dir, with_images=options.images)
 
 
 def command_images(options: argparse.Namespace) -> None:
     """Build what is missing."""
-    deployment.check_compose()
-    images.ensure()
+    with deployment.only_one():
+        images.ensure()
     print("All images are here.")
 
 

@@ -383,7 +383,7 @@ def user_rows(where: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
         """select u.id::text as id, %s, coalesce((
                select json_agg(json_build_object(
                    'roleId', a.roleid, 'programId', a.programid,
-                   'supervisoryNodeId', a.supervisorynodeid, 'warehouseId', a.warehouseid) order by a.id)
+                   'supervisoryNodeId', a.supervisorynodeid, 'warehouseId', a.warehouseid) order by a.roleid, a.programid)
                from referencedata.role_assignments a where a.userid = u.id), '[]') as "roleAssignments"
            from referencedata.users u where %s order by lower(u.username)"""
         % (columns, where),

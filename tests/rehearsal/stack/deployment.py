@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +40,18 @@ MARK = ".openlmis-rehearsal"
 # A site that once ran a pre-release of referencedata 11 has these two, and phone numbers with them.
 PRERELEASE = ("20180504135225615", "20180525070315483")
 Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def only_one(say: Say = print) -> Iterator[None]:
+    """Wait until no other rehearsal is under way: project name, ports and images exist once on a machine."""
+    with open(pathlib.Path(tempfile.gettempdir()) / "openlmis-rehearsal.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another rehearsal on this machine to end ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # -- before --------------------------------------------------------------------------------------------------------
@@ -276,10 +290,11 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
 @contextlib.contextmanager
 def running(release: str, root: pathlib.Path = DEFAULT_ROOT, **options: Any) -> Iterator[Server]:
     """A fresh server for the length of a with block; the images stay."""
-    try:
-        yield up(release, root, say=lambda text: None, **options)
-    finally:
-        down(root, say=lambda text: None)
+    with only_one():
+        try:
+            yield up(release, root, say=lambda text: None, **options)
+        finally:
+            down(root, say=lambda text: None)
 
 
 def newest_migrations() -> dict[str, dict[str, str]]:
