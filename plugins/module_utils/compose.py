@@ -131,7 +131,9 @@ def _list(client: Any) -> list[dict[str, Any]]:
     try:
         return client.api.containers(all=True, filters={"label": LABEL + "project"})
     except (docker.errors.DockerException, OSError) as error:
-        raise OperationError("The Docker Engine did not list its containers (%s). Look at its log." % _first_line(error)) from error
+        raise OperationError(
+            "The Docker Engine did not list its containers (%s). Look at its log." % _first_line(error)
+        ) from error
 
 
 def _get(client: Any, identity: str) -> Any | None:

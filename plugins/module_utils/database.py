@@ -140,7 +140,10 @@ def resolve_connection(params: dict[str, Any]) -> ConnectionSettings:
 
     explicit_place = params.get("login_db") and (params.get("login_host") or params.get("login_unix_socket"))
     text = params.get("database_url") or (None if explicit_place else setting("DATABASE_URL", True))
-    url = _parse(text, "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % (path or "the environment"))
+    url = _parse(
+        text,
+        "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % (path or "the environment"),
+    )
 
     _place(settings, params, url)
     settings.user = params.get("login_user") or url.user or setting("POSTGRES_USER", True) or "postgres"
@@ -201,7 +204,9 @@ def _container(host: str, project_src: str | None, project_name: str | None) -> 
     return container_address(container) if container is not None else ""
 
 
-def _password(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, path: str | None, setting: Any) -> None:
+def _password(
+    settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, path: str | None, setting: Any
+) -> None:
     if params.get("login_password") is not None:
         settings.password, settings.password_source = params["login_password"], "the option login_password"
     elif url.password is not None:
@@ -334,17 +339,22 @@ def _connection_error(settings: ConnectionSettings, error: Exception) -> Operati
         "words": words,
         "hint": "; mind that " + settings.warnings[-1].rstrip(".") if settings.warnings else "",
     }
-    for pattern, found, remedy in _REFUSALS:
-        if re.search(pattern, str(error)):
-            break
-    else:
-        found, remedy = "did not take the connection ({words})", "Expected one: look at the server's log and the connection options"
-    return OperationError("PostgreSQL at %s %s. %s." % (settings.where(), found.format(**names), remedy.format(**names)))
+    found, remedy = next(
+        ((found, remedy) for pattern, found, remedy in _REFUSALS if re.search(pattern, str(error))),
+        (
+            "did not take the connection ({words})",
+            "Expected it to: look at the server's log and the connection options",
+        ),
+    )
+    return OperationError(
+        "PostgreSQL at %s %s. %s." % (settings.where(), found.format(**names), remedy.format(**names))
+    )
 
 
 def _words(text: str, password: str | None) -> str:
-    """The last line that libpq wrote, without its prefixes and without the password."""
-    line = (text.strip().splitlines() or ["no reason given"])[-1].strip()
+    """The last reason that libpq gave, without its prefixes and without the password."""
+    lines = [one.strip() for one in text.splitlines() if one.strip() and "Is the server running" not in one]
+    line = (lines or ["no reason given"])[-1]
     line = re.sub(r"^(connection to server .*? failed: |FATAL: +|ERROR: +)+", "", line)
     return (line.replace(password, "********") if password else line).rstrip(".")
 

@@ -9,16 +9,29 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Mapping, NamedTuple
+from typing import Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # Go's notion of white space, which is not Python's: that counts U+001C to U+001F too.
 _BLANKS = "\t\v\f\r \x85\xa0"
-_SPACES = _BLANKS + "\n\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACES = (
+    _BLANKS + "\n\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 _ESCAPE = re.compile(r"\\([abcfnrtv$\"\\]|0[0-9]{0,3})")
-_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$"}
+_ESCAPES = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    '"': '"',
+    "\\": "\\",
+    "$": "$$",
+}
 _EXPORT = re.compile(r"export[\t\n\v\f\r ]+")
 _NAME = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
 _BRACED = re.compile(r"([_A-Za-z][_A-Za-z0-9]*)(?:(:?[-+?])(.*))?$", re.DOTALL)
@@ -70,7 +83,7 @@ def parse_env_file(text: str, environment: Mapping[str, str] | None = None, name
     Raises OperationError, which quotes no value, where Compose refuses the file.
     """
     text = text[1:] if text.startswith("\ufeff") else text
-    statements = list(_statements(text, dict(environment or {}), name))
+    statements = list(_statements(text, environment or {}, name))
     plain = _plain_values(text)
     values: dict[str, str] = {}
     ambiguous: dict[str, str] = {}
@@ -93,7 +106,7 @@ def _read_text(path: str) -> str:
         ) from error
 
 
-def _statements(text: str, environment: dict[str, str], name: str):
+def _statements(text: str, environment: Mapping[str, str], name: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield (key, value, raw value) for each assignment, in order."""
     known: dict[str, str] = {}
     at = 0
@@ -158,8 +171,10 @@ def _value(text: str, at: int, lookup: Mapping[str, str], place: str) -> tuple[s
         return raw, _interpolate(raw.split(" #", 1)[0].rstrip(_SPACES), lookup, place), end
     body = re.compile(r"((?:[^\\%s]|\\.)*)%s" % (quote, quote), re.DOTALL).match(text, at + 1)
     if body is None:
-        raise OperationError("In %s, a value opens with %s and does not close. Expected a closing %s: correct the line."
-                             % (place, quote, quote))
+        raise OperationError(
+            "In %s, a value opens with %s and does not close. Expected a closing %s: correct the line."
+            % (place, quote, quote)
+        )
     raw = text[at : body.end()]
     value = body.group(1).replace("\\" + quote, quote)
     if quote == '"':
@@ -185,7 +200,7 @@ def _interpolate(value: str, lookup: Mapping[str, str], place: str) -> str:
         if value.startswith("$"):
             out, value = out + "$", value[1:]
         elif named:
-            out, value = out + lookup.get(named.group(0), ""), value[named.end():]
+            out, value = out + lookup.get(named.group(0), ""), value[named.end() :]
         elif value.startswith("{"):
             end = _closing_brace(value)
             out += _braced(value[1:end] if end < len(value) else "", lookup, place)
@@ -232,8 +247,7 @@ def _braced(body: str, lookup: Mapping[str, str], place: str) -> str:
 def _plain_values(text: str) -> dict[str, str]:
     """The file as ``docker run --env-file`` reads it: every line up to the first = is a name, all that follows its value."""
     values: dict[str, str] = {}
-    for line in text.split("\n"):
-        line = line[:-1] if line.endswith("\r") else line
+    for line in re.split("\r?\n", text):
         name, equals, value = line.lstrip(_SPACES).partition("=")
         if equals and not name.startswith("#"):
             values[name] = value
@@ -283,7 +297,9 @@ def parse_database_url(url: str) -> DatabaseUrl:
         database=_decode(database, jdbc) or params.get("dbname") or None,
         user=params.get("user") or _decode(user, False) or None,
         password=params["password"] if "password" in params else _decode(password, False) if colon else None,
-        params={key: value for key, value in params.items() if key not in ("user", "password", "host", "port", "dbname")},
+        params={
+            key: value for key, value in params.items() if key not in ("user", "password", "host", "port", "dbname")
+        },
         jdbc=jdbc,
         hosts=tuple(name or "" for name, number in hosts),
     )
@@ -313,7 +329,9 @@ def _port(text: str | None) -> int | None:
 
 def _decode(text: str, plus_is_space: bool) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00", text):
-        raise _bad_url("it holds a % that is not followed by the two hexadecimal digits of a character (a plain % is %25)")
+        raise _bad_url(
+            "it holds a % that is not followed by the two hexadecimal digits of a character (a plain % is %25)"
+        )
     try:
         return (unquote_plus if plus_is_space else unquote)(text, errors="strict")
     except UnicodeDecodeError as error:

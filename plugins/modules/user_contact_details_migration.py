@@ -70,10 +70,6 @@ notes:
   - E-mail addresses and phone numbers are in no output. Users are named by id and username; a username that looks like an e-mail
     address or phone number is left out.
   - Works with PostgreSQL 9.6 and later, in any server encoding.
-seealso:
-  - name: OpenLMIS 3.4 release notes
-    description: The manual procedure that this module is a part of.
-    link: https://openlmis.atlassian.net/wiki/spaces/OP/pages/341671973/3.4.0+Release+-+15+August+2018
 """
 
 EXAMPLES = r"""
@@ -166,6 +162,7 @@ server_version:
   sample: "9.6.24"
 """
 
+import contextlib
 import re
 import time
 from typing import Any, NamedTuple
@@ -201,6 +198,7 @@ BLANKS = (
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2008\u2009\u200a\u2028\u2029\u205f\u3000"
 )
 
+LOCKING = "While the lock on %s was waited for" % TARGET
 ROLLED_BACK = "Nothing was written"
 UNKNOWN_OUTCOME = "Either everything or nothing was written; running it again finds out, and completes it"
 
@@ -210,6 +208,19 @@ class Shape(NamedTuple):
 
     has_phone_number: bool
     emails_unique: bool
+
+
+class Column(NamedTuple):
+    """A column of one of the two tables, as :data:`INSPECT` finds it; one with None where the schema has no such table."""
+
+    relation_kind: str | None
+    name: str | None
+    schema_usage: bool
+    select: bool | None
+    insert: bool | None
+    table_update: bool | None
+    rows_hidden: bool | None
+    unique: bool
 
 
 class Counts(NamedTuple):
@@ -273,7 +284,9 @@ def compare_sql(source: str) -> str:
 
 def ids_sql(source: str, which: str) -> str:
     """Ids of users who are ``missing`` in the target, or are there and are ``differing``."""
-    condition = "t.referencedatauserid IS NULL" if which == "missing" else "t.referencedatauserid IS NOT NULL AND " + DIFFERS
+    condition = (
+        "t.referencedatauserid IS NULL" if which == "missing" else "t.referencedatauserid IS NOT NULL AND " + DIFFERS
+    )
     return (
         "SELECT s.referencedatauserid::text FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)"
         " WHERE %s ORDER BY s.referencedatauserid LIMIT %d" % (source, TARGET, condition, SHOWN_IDS)
@@ -408,56 +421,65 @@ def inspect(cursor: Any, settings: ConnectionSettings) -> Shape:
             )
         )
     cursor.execute(INSPECT)
-    tables: dict[str, list[tuple[Any, ...]]] = {}
+    tables: dict[str, list[Column]] = {}
     for row in cursor.fetchall():
-        tables.setdefault(row[0], []).append(row[1:])
+        tables.setdefault(row[0], []).append(Column(*row[1:]))
     source, target = (tables.get(name, []) for name in (SOURCE, TARGET))
     _require_table(SOURCE, source, settings)
     _require_table(TARGET, target, settings)
     _require_privileges(source, target, role)
-    columns = {row[1]: row for row in source}
-    return Shape("phonenumber" in columns, columns["email"][7])
+    columns = {column.name: column for column in source}
+    return Shape("phonenumber" in columns, columns["email"].unique)
 
 
-def _require_table(name: str, rows: list[tuple[Any, ...]], settings: ConnectionSettings) -> None:
+def _require_table(name: str, found: list[Column], settings: ConnectionSettings) -> None:
     schema, table = name.split(".")
     if name == TARGET:
-        columns: tuple[str, ...] = TARGET_COLUMNS
+        needed: tuple[str, ...] = TARGET_COLUMNS
         remedy = (
             "Expected it from the migrations of notification 4.0.0, which comes with OpenLMIS 3.4.0: start notification 4.0.0, "
             "wait until it answers, and run this again. Nothing was written."
         )
     else:
-        columns = SOURCE_COLUMNS
+        needed = SOURCE_COLUMNS
         remedy = (
             "Expected it from the migrations of referencedata 10.0.0, which comes with OpenLMIS 3.3: check that this is OpenLMIS' "
             "database and that referencedata has started on it. Nothing was written."
         )
     place = "the database %s at %s" % (settings.database, settings.where())
-    if not rows:
+    if not found:
         raise OperationError("There is no schema %s in %s. %s" % (schema, place, remedy))
-    if rows[0][0] not in ("r", "p"):
-        found = "There is no table %s" if rows[0][0] is None else "%s is a view or foreign table, not a table,"
-        raise OperationError("%s in %s. %s" % (found % name, place, remedy))
-    missing = [column for column in columns if column not in {row[1] for row in rows}]
+    if found[0].relation_kind is None:
+        raise OperationError("There is no table %s in %s. %s" % (name, place, remedy))
+    if found[0].relation_kind not in "rp":
+        raise OperationError(
+            "%s in %s is a view or foreign table. %s" % (name, place, remedy.replace("it", "a table", 1))
+        )
+    missing = [column for column in needed if column not in {one.name for one in found}]
     if missing:
-        raise OperationError("The table %s in %s has no column %s. %s" % (name, place, " and no column ".join(missing), remedy))
+        raise OperationError(
+            "The table %s in %s has no column %s. %s" % (name, place, " and no column ".join(missing), remedy)
+        )
 
 
-def _require_privileges(source: list[tuple[Any, ...]], target: list[tuple[Any, ...]], role: str) -> None:
-    """OperationError with the GRANT statements that are missing."""
-    wanted = SOURCE_COLUMNS + ("phonenumber",)
-    grants = []
-    for name, rows in ((SOURCE, source), (TARGET, target)):
-        if not rows[0][2]:
-            grants.append("GRANT USAGE ON SCHEMA %s TO %s" % (name.split(".")[0], role))
-    if not all(row[3] for row in source if row[1] in wanted):
+def _require_privileges(source: list[Column], target: list[Column], role: str) -> None:
+    """OperationError with the GRANT statements that are missing, or when a policy hides rows."""
+    grants = [
+        "GRANT USAGE ON SCHEMA %s TO %s" % (name.split(".")[0], role)
+        for name, columns in ((SOURCE, source), (TARGET, target))
+        if not columns[0].schema_usage
+    ]
+    if not all(column.select for column in source if column.name in SOURCE_COLUMNS + ("phonenumber",)):
         grants.append("GRANT SELECT ON %s TO %s" % (SOURCE, role))
-    needed = [row for row in target if row[1] in TARGET_COLUMNS]
+    used = [column for column in target if column.name in TARGET_COLUMNS]
     lacking = [
         privilege
-        for privilege, index in (("SELECT", 3), ("INSERT", 4), ("UPDATE", 5))
-        if not all(row[index] for row in needed)
+        for privilege, granted in (
+            ("SELECT", all(column.select for column in used)),
+            ("INSERT", all(column.insert for column in used)),
+            ("UPDATE", used[0].table_update),  # of the table, not its columns: the lock needs it
+        )
+        if not granted
     ]
     if lacking:
         grants.append("GRANT %s ON %s TO %s" % (", ".join(lacking), TARGET, role))
@@ -466,7 +488,7 @@ def _require_privileges(source: list[tuple[Any, ...]], target: list[tuple[Any, .
             "The database role %s lacks privileges. Expected those that this module's documentation lists: as owner of the tables "
             "run %s; and run this again. Nothing was written." % (role, "; ".join(grants))
         )
-    hidden = [name for name, rows in ((SOURCE, source), (TARGET, target)) if rows[0][6]]
+    hidden = [name for name, columns in ((SOURCE, source), (TARGET, target)) if columns[0].rows_hidden]
     if hidden:
         raise OperationError(
             "Row-level security hides rows of %s from the role %s. Expected a role that sees all of them: connect as the tables' "
@@ -494,6 +516,7 @@ class Migration:
         self.lock_timeout = params["lock_timeout"]
         self.statement_timeout = params["statement_timeout"]
         self.encoding = connection.get_parameter_status("server_encoding") or "UTF8"
+        self.server_version = (connection.get_parameter_status("server_version") or "unknown").split(" ")[0]
         self.parameters = {"blanks": not_blank("", self.encoding)[1]}
         self.doing = ""
         self.state = ROLLED_BACK
@@ -517,7 +540,7 @@ class Migration:
         self.doing, self.state, self.began = doing, state, time.monotonic()
 
     def _copy(self, cursor: Any, diff: bool) -> dict[str, Any]:
-        self._step("While the lock on %s was asked for" % TARGET)
+        self._step(LOCKING)
         cursor.execute(lock_sql(self.connection.server_version, self.lock_timeout, self.statement_timeout))
         self._step("While the tables were checked")
         shape = inspect(cursor, self.settings)
@@ -549,7 +572,9 @@ class Migration:
         return [row[0] for row in self._execute(cursor, ids_sql(self.source, which)).fetchall()]
 
     def _refuse_collisions(self, cursor: Any, shape: Shape) -> None:
-        rows = self._execute(cursor, collisions_sql(self.source, self.update, shape.emails_unique, self.encoding)).fetchall()
+        rows = self._execute(
+            cursor, collisions_sql(self.source, self.update, shape.emails_unique, self.encoding)
+        ).fetchall()
         if not rows:
             return
         pairs = ["%s and %s" % (user_label(row[1], row[2]), user_label(row[3], row[4])) for row in rows]
@@ -581,7 +606,9 @@ class Migration:
                 % (after.source, after.missing, TARGET, after.differing, expected.differing, after.rows, expected.rows)
             )
 
-    def _result(self, before: Counts, after: Counts, missing: list[str], differing: list[str], diff: bool) -> dict[str, Any]:
+    def _result(
+        self, before: Counts, after: Counts, missing: list[str], differing: list[str], diff: bool
+    ) -> dict[str, Any]:
         updated = before.differing - after.differing
         result = {
             "changed": bool(before.missing or updated),
@@ -593,6 +620,7 @@ class Migration:
             "kept_users": differing if after.differing else [],
             "without_email": before.without_email,
             "verified": True,
+            "server_version": self.server_version,
         }
         if diff:
             result["diff"] = {
@@ -604,10 +632,8 @@ class Migration:
         return result
 
     def _rollback(self) -> None:
-        try:
+        with contextlib.suppress(psycopg2.Error):  # the connection is gone, and the transaction with it
             self.connection.rollback()
-        except psycopg2.Error:
-            pass  # the connection is gone, and the transaction with it
 
     def _explain(self, error: Any) -> OperationError:
         """What a failed statement means to an operator, found out on the same connection where that helps."""
@@ -615,11 +641,14 @@ class Migration:
         self._rollback()
         try:
             if code == "55P03":
-                return OperationError(self._lock_timed_out())
+                return self._lock_timed_out("lock_timeout, %d s" % self.lock_timeout)
             if code == "57014" and self.statement_timeout and elapsed >= self.statement_timeout * 0.9:
+                limit = "statement_timeout, %d s" % self.statement_timeout
+                if self.doing == LOCKING:
+                    return self._lock_timed_out(limit)
                 return OperationError(
-                    "%s, a statement took longer than statement_timeout, %d s. %s. Expected it to end in time: look at what slows the "
-                    "server down, or raise statement_timeout, and run this again." % (self.doing, self.statement_timeout, self.state)
+                    "%s, a statement took longer than %s. %s. Expected it to end in time: look at what slows the server down, or "
+                    "raise statement_timeout, and run this again." % (self.doing, limit, self.state)
                 )
             if code and code[:2] in ("3F", "42", "25", "55"):
                 with self.connection.cursor() as cursor:
@@ -632,18 +661,25 @@ class Migration:
             self._rollback()
         return database_error(error, self.settings, self.doing, self.state)
 
-    def _lock_timed_out(self) -> str:
+    def _lock_timed_out(self, limit: str) -> OperationError:
+        """Who holds the lock that was waited for, looked up after the wait."""
         with self.connection.cursor() as cursor:
             cursor.execute(HOLDERS)
             holders = cursor.fetchall()
-        granted = [row for row in holders if row[4]] or holders
-        said = "; ".join(_holder(row) for row in granted) or "a session that is gone meanwhile"
+        holders = [row for row in holders if row[4]] or holders
         remedy = "stop the service or query that holds it"
-        if any(row[1] == APPLICATION_NAME for row in granted):
-            remedy = "another copy of this module is running: wait for its end"
-        return (
-            "%s, it was not to be had within lock_timeout, %d s: it is held by %s. Expected no other writer: %s, or raise "
-            "lock_timeout, and run this again. %s." % (self.doing, self.lock_timeout, said, remedy, ROLLED_BACK)
+        if any(row[1] == APPLICATION_NAME for row in holders):
+            remedy = "another copy of this module is running, so wait for its end"
+        return OperationError(
+            "%s, it was not to be had within %s: it is held by %s. Expected no other writer: %s, or raise the limit, and run this "
+            "again. %s."
+            % (
+                self.doing,
+                limit,
+                "; ".join(map(_holder, holders)) or "a session that is gone by now",
+                remedy,
+                ROLLED_BACK,
+            )
         )
 
 
@@ -682,16 +718,18 @@ def migrate(params: dict[str, Any], check_mode: bool, diff: bool, warn: Any) -> 
     try:
         connection.set_session(isolation_level="REPEATABLE READ")
         result = Migration(connection, settings, params).run(check_mode, diff)
-        result["server_version"] = connection.get_parameter_status("server_version").split(" ")[0]
     finally:
         connection.close()
     result["duration"] = round(time.monotonic() - began, 3)
-    result["msg"] = "%s the contact details of %d users and corrected those of %d; %d were equal already, %d differ and were kept." % (
-        "Would have copied" if check_mode else "Copied",
-        result["inserted"],
-        result["updated"],
-        result["unchanged"],
-        result["kept"],
+    result["msg"] = (
+        "%s the contact details of %d users and corrected those of %d; %d were equal already, %d differ and were kept."
+        % (
+            "Would have copied" if check_mode else "Copied",
+            result["inserted"],
+            result["updated"],
+            result["unchanged"],
+            result["kept"],
+        )
     )
     return result
 
