@@ -44,7 +44,7 @@ FROM (
       AND d.allownotify IS NOT NULL
       AND d.email ~ '[^[:space:]]'
       AND (d.phonenumber IS NULL OR d.phonenumber ~ '[^[:space:]]')
-    ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC, length(d.email) DESC, d.email
+    ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC, length(d.email) DESC, d.email
     LIMIT 200
 ) AS candidate
 WHERE NOT EXISTS (
