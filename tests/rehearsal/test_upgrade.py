@@ -135,6 +135,9 @@ def test_the_upgrade_succeeds_and_reports(story: Story) -> None:
     assert f"OpenLMIS {story.release} -> 3.4.0" in report
     assert f"{len(story.expected)} of {len(story.expected)} users copied" in report
     assert re.search(r"Offline +\d+\.\d s", report)
+    (folder,) = (story.server.backup_dir / one / "database" for one in story.server.backup_dir.iterdir())
+    size = sum(one.stat().st_size for one in folder.iterdir())
+    assert f"{folder.parent}, {size / 1024:.2f} KB, " in report
     assert "FAILED" not in report
     for line in report.splitlines():
         assert line.strip() in story.upgrade.text
