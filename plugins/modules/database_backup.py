@@ -61,7 +61,7 @@ dest:
   description: Where the dump is.
   returned: success
   type: str
-size:
+bytes:
   description: Its size in bytes.
   returned: when not in check mode
   type: int
@@ -222,7 +222,8 @@ class Backup:
         return {
             "changed": True,
             "dest": self.dest,
-            "size": sum(os.path.getsize(os.path.join(self.dest, name)) for name in files),
+            # Not `size`, which exit_json overwrites with the directory's own beside a `dest`.
+            "bytes": sum(os.path.getsize(os.path.join(self.dest, name)) for name in files),
             "tables": counted,
             "rows": sum(counted.values()),
             "checksums": checksums,
