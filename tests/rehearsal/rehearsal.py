@@ -10,6 +10,7 @@ import pathlib
 import sys
 import time
 
+import docker.errors
 from stack import deployment, images, people, world
 from stack.images import RehearsalError
 from stack.releases import DEFAULT_ROOT, START_RELEASES, flyway_versions
@@ -117,6 +118,9 @@ def main() -> int:
         options.run(options)
     except RehearsalError as error:
         print("rehearsal: %s" % error, file=sys.stderr)
+        return 1
+    except docker.errors.DockerException as error:
+        print("rehearsal: the Docker Engine refused a request: %s" % error, file=sys.stderr)
         return 1
     return 0
 

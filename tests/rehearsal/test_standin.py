@@ -20,6 +20,7 @@ from stack.world import Contact, Server, expected_contact_details
 sys.path.insert(0, str(HERE / "image"))
 
 import flyway
+import gateway
 
 FLAG = "-server -Dflyway.out-of-order=true"
 TAG_MIGRATIONS = [
@@ -53,6 +54,19 @@ def test_every_migration_with_sql_is_one_that_a_component_ships() -> None:
         ours = {line.split()[1] for line in text.splitlines() if line.startswith("--@ ")}
         assert ours
         assert ours <= shipped, name
+
+
+def test_nginx_puts_literal_paths_before_parameters_and_the_user_interface_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upstreams = {"auth": ["1.2.3.4:8080"], "ui": ["1.2.3.5:80"], "gone": []}
+    paths = {"<all>": "ui", "api/users/{id}": "auth", "api/users/auth/logout": "auth", "gone": "gone"}
+    text = gateway.render(upstreams, paths)
+    order = [line.split()[2] for line in text.splitlines() if "location" in line]
+    assert order == ["^/api/users/auth/logout/?$", r"^/api/users/[\w-]+/?$", "^/.*"]
+    assert "return 307" not in text
+    monkeypatch.setenv("REQUIRE_SSL", "true")
+    assert gateway.render(upstreams, paths).count('if ($http_x_forwarded_proto != "https") { return 307') == 3
 
 
 def test_the_people_bring_what_real_life_brings() -> None:

@@ -14,6 +14,8 @@ mkdir -p /run/postgresql "$PGDATA"
 chown postgres:postgres /run/postgresql "$PGDATA"
 chmod 700 "$PGDATA"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    # initdb wants an empty folder; the mark comes back when it is done.
+    rm -f "$PGDATA/.openlmis-rehearsal"
     user=${POSTGRES_USER:-postgres}
     as_postgres initdb --username="$user" --encoding=UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=trust \
         --no-sync >/dev/null

@@ -29,6 +29,7 @@ from .releases import (
     HERE,
     HTTP_PORT,
     LABEL,
+    MARK,
     PROJECT,
     RELEASES,
     flyway_versions,
@@ -36,7 +37,6 @@ from .releases import (
 )
 from .world import ADMIN, PROJECT_LABEL, Server
 
-MARK = ".openlmis-rehearsal"
 # A site that once ran a pre-release of referencedata 11 has these two, and phone numbers with them.
 PRERELEASE = ("20180504135225615", "20180525070315483")
 Say = Callable[[str], None]
@@ -71,10 +71,11 @@ def check_compose() -> None:
 
 def check_no_other_openlmis() -> None:
     """Refuse where a real OpenLMIS, or somebody else's, is."""
-    for container in images.client().containers.list(all=True):
+    for container in images.client().containers.list(all=True, ignore_removed=True):
         labels = container.labels or {}
         image = container.attrs["Config"]["Image"]
-        if image.startswith("openlmis/") and labels.get(LABEL) != "true":
+        like_openlmis = image.startswith("openlmis/") or labels.get("com.docker.compose.service") == "referencedata"
+        if like_openlmis and labels.get(LABEL) != "true":
             raise RehearsalError(
                 "An OpenLMIS container is here that is not the rehearsal's (%s, project %s): the rehearsal never runs "
                 "beside another OpenLMIS; use a machine of its own."
@@ -255,8 +256,10 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
     roots = {root.resolve()}
     count = {"containers": 0, "volumes": 0, "networks": 0, "images": 0}
     anonymous: set[str] = set()
-    found = engine.containers.list(all=True, filters={"label": LABEL + "=true"})
-    found += engine.containers.list(all=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)})
+    found = engine.containers.list(all=True, ignore_removed=True, filters={"label": LABEL + "=true"})
+    found += engine.containers.list(
+        all=True, ignore_removed=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}
+    )
     for container in {one.id: one for one in found}.values():
         folder = container.labels.get("com.docker.compose.project.working_dir")
         if folder:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import docker
 import docker.errors
 
-from .releases import CCE_SNAPSHOT, HERE, LABEL, RELEASES, flyway_versions
+from .releases import CCE_SNAPSHOT, HERE, LABEL, MARK, RELEASES, flyway_versions
 
 SUITE = "bookworm"
 PACKAGES = "python3,python3-psycopg2,postgresql-15,postgresql-15-postgis-3,nginx-light,redis-server"
@@ -29,6 +29,7 @@ BASE = "openlmis-operations/base"
 PROGRAMS = "openlmis-operations/standin"
 CONFIG_BASE = "openlmis-operations/config-base:latest"
 BUILD_LABEL = LABEL + ".build"
+DATA = "/var/lib/postgresql/data"
 
 
 class RehearsalError(Exception):
@@ -62,15 +63,14 @@ def wanted_images() -> list[Image]:
     """Every image of 3.3.0, 3.3.1 and 3.4.0."""
     pairs = {(name, version) for release in RELEASES.values() for name, version in release.items()}
     pairs.add(("cce", CCE_SNAPSHOT))
-    data = "/var/lib/postgresql/data"
     return [component_image(name, version) for name, version in sorted(pairs)] + [
         Image("openlmis/nginx:4", ["EXPOSE 80", python("gateway.py")]),
         Image("openlmis/rsyslog:1", [python("listener.py", "log")]),
         Image(
             "openlmis/postgres:9.6-postgis",
             [
-                'ENV PGDATA="%s" PATH="/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin"' % data,
-                "VOLUME " + data,
+                'ENV PGDATA="%s" PATH="/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin"' % DATA,
+                "VOLUME " + DATA,
                 "EXPOSE 5432",
                 "STOPSIGNAL SIGINT",
                 'ENTRYPOINT ["sh", "/opt/rehearsal/database.sh"]',
@@ -200,7 +200,9 @@ def ensure(say: Callable[[str], None] = print) -> None:
         say("Making a Debian root with PostgreSQL, nginx and Python (once, about a minute) ...")
         make_base(engine, base)
     say("Building %d images ..." % len(todo))
-    marks = ["RUN mkdir -p /data /config && touch /data/.openlmis-rehearsal && rm -f /etc/nginx/sites-enabled/*"]
+    # A volume that is made for a container takes over what the image has there: the mark that clean-up looks for.
+    marked = "/data " + DATA
+    marks = ["RUN mkdir -p /config %s && for place in %s; do touch $place/%s; done" % (marked, marked, MARK)]
     copies = ["COPY . /opt/rehearsal/", *marks, "ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1"]
     build(engine, programs, dockerfile(base, build_id, copies), files)
 

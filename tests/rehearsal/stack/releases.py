@@ -17,6 +17,8 @@ FLYWAY_VERSIONS = CHECKOUT / "roles" / "openlmis" / "vars" / "flyway_versions.ym
 
 PROJECT = "openlmis-rehearsal"
 LABEL = "org.openlmis.rehearsal"
+# The file by which clean-up knows an anonymous volume or a folder as the rehearsal's.
+MARK = ".openlmis-rehearsal"
 HTTP_PORT, CONSUL_PORT, FTP_PORT, FTP_DATA_PORT = 18080, 18500, 18021, 18020
 
 # From the ref-distro's .env at its tags v3.3.0, v3.3.1 and v3.4.0, in its order.

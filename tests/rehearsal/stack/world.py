@@ -67,7 +67,9 @@ class Server:
 
     def containers(self) -> list[Any]:
         """Every container of the project, stopped ones included, by name."""
-        found = self.engine.containers.list(all=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)})
+        found = self.engine.containers.list(
+            all=True, ignore_removed=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}
+        )
         return sorted(found, key=lambda one: one.name)
 
     def container(self, service: str) -> Any:
