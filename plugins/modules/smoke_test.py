@@ -226,16 +226,17 @@ class SmokeTest:
     def wrong_login(self) -> str:
         answer = self.authenticate(secrets.token_urlsafe())
         if answer.status != 400:
-            raise Failed(f"a wrong password {answer.says()}, expected 400")
-        return "a wrong password gets no token"
+            raise Failed(f"a wrong login {answer.says()}, expected 400")
+        return "a wrong login gets no token"
 
     def login(self) -> str:
         answer = self.authenticate(self.params["admin_password"])
         username, found = self.params["admin_username"], answer.json()
         if answer.status == 400:
-            raise Failed(f"{username} is refused with the password given: correct admin_username or admin_password")
+            # Without the words that a poor password or secret consists of: Ansible would mask them, and so give it away.
+            raise Failed(f"{username} is refused: correct the login given for the administrator")
         if answer.status == 401:
-            raise Failed(f"the client {self.params['client_id']} is refused: correct client_id or client_secret")
+            raise Failed(f"the client {self.params['client_id']} is refused: correct the OAuth client given")
         if answer.status != 200 or not isinstance(found, dict) or not found.get("access_token"):
             raise Failed(f"/api/oauth/token {answer.says()}, expected 200 with a token")
         self.token = found["access_token"]

@@ -19,8 +19,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from stack import images
-from stack.releases import CHECKOUT, LABEL
+from stack import deployment, images
+from stack.deployment import write_files
+from stack.releases import CHECKOUT, LABEL, RELEASES, flyway_versions
+from stack.world import ADMIN, Server
 
 MODULES = "ansible_collections.openlmis.operations.plugins.modules."
 RUNNER = """
@@ -454,3 +456,296 @@ def test_check_mode_looks_at_nothing(project: Project) -> None:
     assert not result.get("failed"), result
     assert result["changed"] is False
     assert "auth answers 2 with 2 migrations applied" in result["msg"]
+
+
+# -- smoke_test ----------------------------------------------------------------------------------------------------
+
+SERVICES = ("auth", "referencedata", "notification")
+CLERK = "00000000-0000-4000-8000-000000000001"
+
+
+def smoke(server: Server, **arguments: Any) -> dict[str, Any]:
+    """Run the module against the server."""
+    return Run(
+        "smoke_test",
+        **{
+            "project_src": str(server.project_src),
+            "settings_file": str(server.project_src / "settings.env"),
+            "base_url": server.base_url,
+            "admin_username": ADMIN[0],
+            "admin_password": ADMIN[1],
+            "components": wanted(),
+            **arguments,
+        },
+    ).result()
+
+
+def wanted() -> list[dict[str, Any]]:
+    """The components as the role names them."""
+    ships = flyway_versions()
+    return [
+        {
+            "name": name,
+            "version": RELEASES["3.4.0"][name],
+            "schema": name,
+            "migrations": ships[name]["versions"][RELEASES["3.4.0"][name]],
+        }
+        for name in SERVICES
+    ]
+
+
+def by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The checks by their names."""
+    return {one["name"]: one for one in result["results"]}
+
+
+def failures(result: dict[str, Any]) -> list[str]:
+    """The names of the checks that failed."""
+    return [one["name"] for one in result["results"] if not one["ok"]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The part of a 3.4.0 server that a profile page needs, waited for with our own module."""
+    with deployment.only_one():
+        images.ensure(lambda text: None)
+        root = tmp_path_factory.mktemp("smoke")
+        deployment.down(root, say=lambda text: None)
+        server = Server(root)
+        try:
+            write_files(server, "3.4.0")
+            server.compose("up", "--detach", "db")
+            deployment.wait_until("the database", lambda: deployment.database_answers(server), 60, server)
+            server.compose("up", "--detach", "--build", "consul", "nginx", "reference-ui", *SERVICES)
+            ready = Run(
+                "wait_for_release",
+                project_src=str(server.project_src),
+                settings_file=str(server.project_src / "settings.env"),
+                base_url=server.base_url,
+                components=wanted(),
+                services=["db", "consul", "nginx", "reference-ui"],
+                timeout=60,
+            ).result()
+            assert not ready.get("failed"), ready["msg"]
+            server.ready = ready
+            server.query(
+                "INSERT INTO referencedata.users (id, active, firstname, lastname, username, verified)"
+                " VALUES (%s, true, 'Cleo', 'Clerk', 'clerk', false)",
+                (CLERK,),
+            )
+            server.query(
+                "INSERT INTO auth.auth_users (id, enabled, password, username)"
+                " SELECT %s, true, password, 'clerk' FROM auth.auth_users WHERE username = 'admin'",
+                (CLERK,),
+            )
+            yield server
+        finally:
+            deployment.down(root, say=lambda text: None)
+
+
+# Every kind that the mapping knows; exactly one may be written back, named by its username.
+KINDS: list[tuple[str, str | None, bool, bool | None, str | None]] = [
+    ("contained", "ann@example.org", True, True, "1"),
+    ("containing", "joann@example.org.invalid", True, None, "2"),
+    ("upper", "BOB@example.org", True, True, None),
+    ("lower", "jobob@example.org", False, False, None),
+    ("wildcard", "a_b@example.org", True, True, None),
+    ("matched", "aXb@example.org", False, True, "+258 (84) 1, 2"),
+    ("percent", "a%b@example.org", True, True, None),
+    ("unverified", "longest.address.of.all@example.org", False, False, None),
+    ("pending", "pending.address@example.org", True, True, "3"),
+    ("asked-for", "wanted.by.pending@example.org", True, True, "3"),
+    ("blank-phone", "blank.telephone.number@example.org", True, True, " "),
+    ("blank", "   ", False, True, None),
+    ("nothing", None, False, True, None),
+    ("odd", 'o\'brien,"王"@example.org', False, False, "+1\n2"),
+    ("fit", "fit@example.org", True, False, "+258841234567"),
+]
+
+
+def fill(server: Server, kinds: list[tuple[str, str | None, bool, bool | None, str | None]]) -> None:
+    """Exactly these people, and the two who log in; every one with contact details."""
+    connection = server.connect()
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM notification.email_verification_tokens")
+        cursor.execute("DELETE FROM notification.user_contact_details")
+        cursor.execute("DELETE FROM referencedata.users WHERE username NOT IN ('admin', 'clerk')")
+        for username, email, verified, allow, phone in kinds:
+            user = str(uuid.uuid5(uuid.NAMESPACE_DNS, username))
+            cursor.execute(
+                "INSERT INTO referencedata.users (id, active, firstname, lastname, username, extradata, timezone)"
+                " VALUES (%s, true, 'F', 'L', %s, %s, 'UTC')",
+                (user, username, None if email else '{"a": [1, null]}'),
+            )
+            cursor.execute(
+                "INSERT INTO notification.user_contact_details"
+                " (referencedatauserid, email, emailverified, allownotify, phonenumber) VALUES (%s, %s, %s, %s, %s)",
+                (user, email, verified, allow, phone),
+            )
+            if username == "pending":
+                cursor.execute(
+                    "INSERT INTO notification.email_verification_tokens"
+                    " (id, expirydate, usercontactdetailsid, emailaddress)"
+                    " VALUES (%s, now(), %s, 'Wanted.by.pending@example.org')",
+                    (user, user),
+                )
+        cursor.execute(
+            "INSERT INTO notification.user_contact_details (referencedatauserid)"
+            " SELECT id FROM referencedata.users ON CONFLICT DO NOTHING"
+        )
+    connection.close()
+
+
+@pytest.fixture
+def filled(site: Server) -> Server:
+    """The site with every kind of user."""
+    fill(site, KINDS)
+    return site
+
+
+def test_the_wait_for_a_real_start_ends_with_every_component(site: Server) -> None:
+    components = site.ready["components"]
+    assert {name: one["version"] for name, one in components.items()} == {
+        name: RELEASES["3.4.0"][name] for name in SERVICES
+    }
+    assert all(one["migrations"] > 0 and one["lacks"] == [] and one["seconds"] > 0 for one in components.values())
+
+
+def test_every_check_passes_and_nothing_is_changed_and_no_mail_is_sent(filled: Server) -> None:
+    before = filled.table_hashes()
+    result = smoke(filled)
+    assert not result.get("failed"), result["msg"]
+    assert result["changed"] is False
+    assert result["msg"] == "7 of 7 checks passed."
+    assert [one["name"] for one in result["results"]] == [
+        "ui",
+        "versions",
+        "wrong login",
+        "login",
+        "no token",
+        "profiles",
+        "write back",
+    ]
+    assert by_name(result)["profiles"]["detail"] == f"{len(KINDS) + 2} profiles equal the database"
+    assert "(fit)" in by_name(result)["write back"]["detail"]
+    assert filled.table_hashes() == before
+    assert filled.container("notification").exec_run(["test", "-e", "/var/log/sent-mail"]).exit_code == 1
+
+
+def test_the_address_that_a_validator_may_refuse_is_the_last_choice(site: Server) -> None:
+    odd = ("odd", "o'neill.with.a.long.address@example.org", True, True, None)
+    fill(site, [("fit", "fit@example.org", True, True, None), odd])
+    assert "(fit)" in by_name(smoke(site, profiles=1))["write back"]["detail"]
+    fill(site, [odd])
+    assert "(odd)" in by_name(smoke(site, profiles=1))["write back"]["detail"]
+
+
+def test_with_nothing_to_write_back_it_says_that_it_proved_nothing(site: Server) -> None:
+    fill(site, [one for one in KINDS if one[0] != "fit"])
+    before = site.table_hashes()
+    result = smoke(site)
+    assert not result.get("failed"), result["msg"]
+    assert by_name(result)["write back"]["skipped"]
+    assert "nothing to write back" in by_name(result)["write back"]["detail"]
+    assert result["msg"] == "6 of 7 checks passed, not tried: write back."
+    assert site.table_hashes() == before
+
+
+def test_profiles_are_a_mix_and_the_same_ones_the_next_time(filled: Server) -> None:
+    filled.query(
+        "INSERT INTO referencedata.users (id, active, firstname, lastname, username)"
+        " SELECT md5(i::text)::uuid, true, 'F', 'L', 'many' || i FROM generate_series(1, 500) AS i"
+    )
+    filled.query(
+        "INSERT INTO notification.user_contact_details (referencedatauserid, email, emailverified)"
+        " SELECT md5(i::text)::uuid, 'many' || i || '@example.org', true FROM generate_series(1, 500) AS i"
+    )
+    filled.query("DELETE FROM notification.user_contact_details WHERE phonenumber LIKE '%\n%'")
+    first, second = smoke(filled, profiles=8), smoke(filled, profiles=8)
+    assert failures(first) == ["profiles"]
+    assert "(odd): has no contact details" in by_name(first)["profiles"]["detail"]
+    assert by_name(first)["profiles"]["detail"].startswith("1 of 8 ")
+    assert first["results"] == second["results"]
+
+
+def test_users_without_contact_details_are_named_without_personal_data(filled: Server) -> None:
+    filled.query("DELETE FROM notification.email_verification_tokens")
+    filled.query("DELETE FROM notification.user_contact_details")
+    result = smoke(filled)
+    assert result["failed"]
+    assert failures(result) == ["profiles"]
+    detail = by_name(result)["profiles"]["detail"]
+    assert detail.startswith(f"{len(KINDS) + 2} of {len(KINDS) + 2} profiles are not as in the database: ")
+    assert f"user {CLERK} (clerk): has no contact details" in detail
+    assert by_name(result)["write back"]["skipped"]
+    text = json.dumps(result["results"], ensure_ascii=False)
+    assert not [one for kind in KINDS for one in (kind[1], kind[4]) if one and len(one.strip()) > 1 and one in text]
+
+
+def test_a_write_back_that_changes_the_row_is_found(filled: Server) -> None:
+    filled.query(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.phonenumber := coalesce(NEW.phonenumber, '''') || ''0''; RETURN NEW; END';"
+        "CREATE TRIGGER meddle BEFORE UPDATE ON notification.user_contact_details"
+        " FOR EACH ROW EXECUTE PROCEDURE meddle()"
+    )
+    try:
+        result = smoke(filled)
+    finally:
+        filled.query("DROP FUNCTION meddle() CASCADE")
+    assert failures(result) == ["write back"]
+    assert "(fit) was saved unchanged, but reads differently now" in by_name(result)["write back"]["detail"]
+
+
+def test_an_administrator_without_the_right_is_told_which_and_where(filled: Server) -> None:
+    result = smoke(filled, admin_username="clerk")
+    assert failures(result) == ["profiles", "write back"]
+    for name in failures(result):
+        assert "lacks the right USERS_MANAGE" in by_name(result)[name]["detail"]
+        assert "Administration, Users, Roles" in by_name(result)[name]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "detail"),
+    [
+        ({"admin_password": "not it"}, "admin is refused: correct the login given"),
+        ({"admin_username": "nobody"}, "nobody is refused: correct the login given"),
+        ({"client_secret": "not it"}, "client user-client is refused: correct the OAuth client given"),
+    ],
+)
+def test_a_wrong_login_of_ours_fails_what_needs_it_only(filled: Server, arguments: dict[str, str], detail: str) -> None:
+    result = smoke(filled, **arguments)
+    assert set(failures(result)) - {"wrong login"} == {"login", "profiles", "write back"}
+    assert detail in by_name(result)["login"]["detail"]
+
+
+def test_a_component_that_is_down_is_named_and_the_rest_is_still_checked(filled: Server) -> None:
+    filled.container("notification").kill()
+    try:
+        result = smoke(filled)
+    finally:
+        filled.container("notification").start()
+        deployment.wait_until("notification", lambda: filled.versions()["notification"] is not None, 60)
+    assert failures(result) == ["versions", "no token", "profiles", "write back"]
+    assert "/notification answers 50" in by_name(result)["versions"]["detail"]
+    assert len(result["results"]) == 7
+
+
+def test_a_database_that_is_not_there_fails_what_needs_it_only(filled: Server) -> None:
+    result = smoke(filled, login_port=9)
+    assert failures(result) == ["profiles", "write back"]
+    result = smoke(filled, login_db="template1")
+    assert failures(result) == ["profiles", "write back"]
+    assert 'relation "referencedata.users" does not exist' in by_name(result)["profiles"]["detail"]
+
+
+def test_check_mode_does_not_even_log_in(filled: Server) -> None:
+    result = smoke(filled, _ansible_check_mode=True, admin_password="wrong", base_url="http://localhost:9")
+    assert not result.get("failed")
+    assert result["changed"] is False
+    assert "nothing was checked" in result["msg"]
+
+
+def test_no_word_gives_a_secret_away_by_being_masked(filled: Server) -> None:
+    for arguments in ({}, {"admin_username": "nobody"}, {"client_secret": "secret"}):
+        assert "***" not in json.dumps(smoke(filled, **arguments)["results"])

@@ -151,16 +151,16 @@ def test_what_is_wrong_fails_its_check_only(smoke_test, server, path, answer, na
 
 def test_a_password_that_always_fits_is_found(smoke_test, server):
     server.refusal = 200
-    with pytest.raises(Failed, match="a wrong password answers 200, expected 400"):
+    with pytest.raises(Failed, match="a wrong login answers 200, expected 400"):
         smoke_test.wrong_login()
 
 
 def test_a_wrong_password_or_client_of_ours_is_named_as_such(smoke_test):
     smoke_test.params = {**smoke_test.params, "admin_password": "not it"}
-    with pytest.raises(Failed, match="correct admin_username or admin_password"):
+    with pytest.raises(Failed, match="administrator is refused: correct the login"):
         smoke_test.login()
     smoke_test.params["client_secret"] = "not it"
-    with pytest.raises(Failed, match="correct client_id or client_secret"):
+    with pytest.raises(Failed, match="user-client is refused: correct the OAuth client"):
         smoke_test.login()
 
 
