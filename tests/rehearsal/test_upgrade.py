@@ -22,8 +22,10 @@ from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_detai
 
 ANSIBLE = pathlib.Path(sys.executable).parent
 TARGET = RELEASES["3.4.0"]
-# What an upgrade changes by itself: the histories, and auth_users, whose ids 4.0.0 sets.
-MIGRATED = re.compile(r"\.schema_version$|^auth\.auth_users$")
+# What the release's own migrations write to: the histories, the ids that auth 4.0.0 sets, and requisition's column texts.
+MIGRATED = re.compile(
+    r"\.schema_version$|^auth\.(auth_users|password_reset_tokens)$|^requisition\.available_requisition_column"
+)
 
 
 @dataclasses.dataclass
