@@ -42,7 +42,7 @@ def command_up(options: argparse.Namespace) -> None:
     with deployment.only_one():
         began = time.monotonic()
         server = deployment.up(
-            options.release, options.dir, users=options.users, seed=options.seed, phone_numbers=options.phone_numbers
+            options.release, options.dir, users=options.users, seed=options.seed, phone_column=options.phone_column
         )
     show(server)
     print("  login:           %s / %s" % world.ADMIN)
@@ -93,9 +93,9 @@ def main() -> int:
     one.add_argument("--users", type=int, default=people.DEFAULT_USERS, help="how many users (%(default)s)")
     one.add_argument("--seed", type=int, default=34, help="another seed, other people (%(default)s)")
     one.add_argument(
-        "--phone-numbers",
+        "--phone-column",
         action="store_true",
-        help="a site that once ran a pre-release of referencedata 11: phone numbers are in referencedata.users already",
+        help="a site that once ran a pre-release of referencedata 11: phone numbers lie in their own column already",
     )
     one.set_defaults(run=command_up)
     one = commands.add_parser("status", help="show components, migrations, users")

@@ -138,9 +138,11 @@ def prepare_schema() -> None:
     if FAULT == "crash-in-migration":
         last = migrations[-1]
         migrations[-1] = last._replace(sql="select 1/0; -- armed fault")
-    out_of_order = "-Dflyway.out-of-order=true" in os.environ.get("JAVA_OPTS", "").split()
+    options = os.environ.get("JAVA_OPTS", "")
+    out_of_order = "-Dflyway.out-of-order=true" in options.split()
+    locations = [pathlib.Path(place) for place in re.findall(r"[=,]filesystem:([^,\s]+)", options)]
     try:
-        count = flyway.migrate(connection, schema, migrations, out_of_order)
+        count = flyway.migrate(connection, schema, migrations, out_of_order, locations)
     except psycopg2.Error as error:
         die("FlywayException: migration of schema %s failed: %s" % (schema, str(error).strip()))
     connection.close()

@@ -9,6 +9,7 @@ import pathlib
 import re
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 HISTORY = """
@@ -85,8 +86,13 @@ def pending(available: list[Migration], applied: set[str], out_of_order: bool) -
     ]
 
 
-def migrate(connection: Any, schema: str, available: list[Migration], out_of_order: bool) -> int:
-    """Bring the schema to the newest migration; each is one transaction, so a failed one leaves no row."""
+def migrate(
+    connection: Any, schema: str, available: list[Migration], out_of_order: bool, locations: Sequence[pathlib.Path] = ()
+) -> int:
+    """Bring the schema to the newest migration; each is one transaction, so a failed one leaves no row.
+
+    Afterwards afterMigrate.sql runs from every location that has one, whether anything was applied or not.
+    """
     with connection, connection.cursor() as cursor:
         cursor.execute("select to_regnamespace(%s) is null", ('"%s"' % schema,))
         made = cursor.fetchone()[0]
@@ -109,4 +115,9 @@ def migrate(connection: Any, schema: str, available: list[Migration], out_of_ord
             checksum = zlib.crc32((script + migration.sql).encode()) - 2**31
             milliseconds = int((time.monotonic() - began) * 1000)
             record(cursor, schema, (migration.version, migration.description, "SQL", script, checksum, milliseconds))
+    for script in (location / "afterMigrate.sql" for location in locations):
+        if script.exists():
+            with connection, connection.cursor() as cursor:
+                cursor.execute('set local search_path to "%s", public' % schema)
+                cursor.execute(script.read_text())
     return len(todo)

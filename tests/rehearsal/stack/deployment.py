@@ -201,10 +201,10 @@ def prerelease_sql() -> str:
     return "".join(blocks) + "reset search_path;\n"
 
 
-def fill(server: Server, users: int, seed: int, phone_numbers: bool) -> None:
+def fill(server: Server, users: int, seed: int, phone_column: bool) -> None:
     """Fill database and containers with what a server has collected over the years."""
-    script = people.data_sql(users, seed, phone_numbers)
-    psql(server, (prerelease_sql() if phone_numbers else "") + script)
+    script = people.data_sql(users, seed, phone_column)
+    psql(server, (prerelease_sql() if phone_column else "") + script)
     server.container("ftp").exec_run(["sh", "-c", "echo order > /home/vsftpd/orders/ORDER-1.csv"])
 
 
@@ -213,7 +213,7 @@ def up(
     root: pathlib.Path = DEFAULT_ROOT,
     users: int = people.DEFAULT_USERS,
     seed: int = 34,
-    phone_numbers: bool = False,
+    phone_column: bool = False,
     say: Say = print,
 ) -> Server:
     """A fresh server of a release; an earlier rehearsal server is removed first."""
@@ -227,7 +227,7 @@ def up(
     write_files(server, release)
     say("Starting OpenLMIS %s ..." % release)
     start(server, release)
-    fill(server, users, seed, phone_numbers)
+    fill(server, users, seed, phone_column)
     return server
 
 

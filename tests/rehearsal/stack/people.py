@@ -18,7 +18,7 @@ DEFAULT_USERS = 320
 
 
 class Person(NamedTuple):
-    """One user of a 3.3 server; `phone` only reaches the database where its column is there already."""
+    """One user of a 3.3 server; without a column for it the phone number lies in the extra data."""
 
     id: str
     username: str
@@ -148,7 +148,7 @@ def people(count: int = DEFAULT_USERS, seed: int = 34) -> list[Person]:
                 allow_notify=dice.choice((True, True, True, False, None)),
                 phone=phone if dice.random() < 0.6 else None,
                 active=dice.random() < 0.95,
-                extra={"employeeId": number, "phone": phone} if dice.random() < 0.3 else None,
+                extra={"employeeId": number} if dice.random() < 0.3 else None,
             )
         )
     return result
@@ -173,7 +173,14 @@ def copy(table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> str:
     return "copy %s (%s) from stdin;\n%s\n\\.\n" % (table, columns, "".join(line + "\n" for line in lines)[:-1])
 
 
-def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = False) -> str:
+def extra_data(person: Person, phone_column: bool) -> dict[str, Any] | None:
+    """What the column extradata holds for a user."""
+    if person.phone is None or phone_column:
+        return person.extra
+    return {**(person.extra or {}), "phoneNumber": person.phone}
+
+
+def data_sql(count: int = DEFAULT_USERS, seed: int = 34, phone_column: bool = False) -> str:
     """A psql script that fills a freshly migrated 3.3 database."""
     dice = random.Random(seed + 1)
 
@@ -245,11 +252,11 @@ def data_sql(count: int = DEFAULT_USERS, seed: int = 34, with_phones: bool = Fal
         "select '%s', id from referencedata.rights where type = 'SUPERVISION';\n" % roles["Storeroom Manager"],
         copy(
             "referencedata.users",
-            user_columns + (", phonenumber" if with_phones else ""),
+            user_columns + (", phonenumber" if phone_column else ""),
             [
                 (one.id, one.username, one.first, one.last, one.email, one.verified, one.allow_notify, one.active)
-                + (one.login_restricted, one.extra)
-                + ((one.phone,) if with_phones else ())
+                + (one.login_restricted, extra_data(one, phone_column))
+                + ((one.phone,) if phone_column else ())
                 for one in users
             ],
         ),

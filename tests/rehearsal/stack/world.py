@@ -125,7 +125,11 @@ class Server:
         return bool(self.query("select to_regclass(%s) is not null", (name,))[0][0])
 
     def users(self) -> list[dict[str, Any]]:
-        """All users of referencedata with the columns that the copy reads; no phone column reads as None."""
+        """All users of referencedata with the columns that the copy reads.
+
+        Before 3.4 has brought the phone column, the number is the one in the extra data, from where the site's own
+        script will put it there.
+        """
         columns = {
             row[0]
             for row in self.query(
@@ -133,7 +137,7 @@ class Server:
                 " where table_schema = 'referencedata' and table_name = 'users'"
             )
         }
-        phone = "phonenumber" if "phonenumber" in columns else "null"
+        phone = "phonenumber" if "phonenumber" in columns else "extradata ->> 'phoneNumber'"
         rows = self.query(
             "select id::text, username, email, verified, allownotify, %s from referencedata.users" % phone
         )
