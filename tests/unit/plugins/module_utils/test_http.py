@@ -176,6 +176,8 @@ def test_over_https_it_says_so_and_an_unknown_authority_is_hopeless(server, tmp_
     assert "certificate that this host does not trust" in found.problem
     assert Site(address, validate_certs=False).version("/auth").version == "4.0.0"
     assert server.seen[0]["X-Forwarded-Proto"] == "https"
+    found = Site(address, validate_certs=False).version("/insists")
+    assert found == ("", "answers 307", False)
 
 
 @pytest.mark.parametrize(

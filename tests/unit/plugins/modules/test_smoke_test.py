@@ -96,7 +96,13 @@ def by_name(results):
 
 def test_the_checks_that_need_no_database_pass_and_the_token_is_hidden(smoke_test, hidden):
     results = by_name(smoke_test.run())
-    assert [name for name, result in results.items() if result.ok] == ["ui", "versions", "wrong login", "login", "no token"]
+    assert [name for name, result in results.items() if result.ok] == [
+        "ui",
+        "versions",
+        "wrong login",
+        "login",
+        "no token",
+    ]
     assert hidden == ["the-token"]
 
 
@@ -149,9 +155,10 @@ def test_what_is_wrong_fails_its_check_only(smoke_test, server, path, answer, na
     assert all(results[other].ok for other in others)
 
 
-def test_a_password_that_always_fits_is_found(smoke_test, server):
-    server.refusal = 200
-    with pytest.raises(Failed, match="a wrong login answers 200, expected 400"):
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_a_wrong_login_that_is_not_refused_as_one_is_found(smoke_test, server, status):
+    server.refusal = status
+    with pytest.raises(Failed, match=f"a wrong login answers {status}, expected 400"):
         smoke_test.wrong_login()
 
 
@@ -167,7 +174,9 @@ def test_a_wrong_password_or_client_of_ours_is_named_as_such(smoke_test):
 def test_a_missing_right_is_named_with_the_place_to_give_it(smoke_test, server):
     server.answers["/api/userContactDetails/1"] = (403, b"{}")
     smoke_test.token = "x"
-    with pytest.raises(Failed, match=r"lacks the right USERS_MANAGE.*General Administration.*Administration, Users, Roles"):
+    with pytest.raises(
+        Failed, match=r"lacks the right USERS_MANAGE.*General Administration.*Administration, Users, Roles"
+    ):
         smoke_test.read("/api/userContactDetails/1")
 
 
