@@ -235,14 +235,14 @@ def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: Datab
             % ", ".join(SSL_MODES)
         )
     for key, option in _CERTIFICATES.items():
-        file = params.get(option)
-        if not file and url.params.get(key) and not params.get("ssl_mode") and mode != "disable":
-            file = url.params[key]
-            if not os.path.isfile(file):
-                raise OperationError(
-                    "The database URL's %s names the file %s, which does not exist on this host; it may be a path inside a "
-                    "container. Expected a file on the managed host: pass %s with its path here." % (key, file, option)
-                )
+        file, source = params.get(option), option
+        if not file and not params.get("ssl_mode") and mode != "disable":
+            file, source = url.params.get(key), "%s in the database URL" % key
+        if file and not os.path.isfile(file):
+            raise OperationError(
+                "There is no file %s on this host, which %s names; it may be a path inside a container. Expected a file on the "
+                "managed host: pass %s with its path here." % (file, source, option)
+            )
         if file:
             known[key] = file
     if mode:
@@ -353,8 +353,8 @@ def _connection_error(settings: ConnectionSettings, error: Exception) -> Operati
 
 def _words(text: str, password: str | None) -> str:
     """The last reason that libpq gave, without its prefixes and without the password."""
-    lines = [one.strip() for one in text.splitlines() if one.strip() and "Is the server running" not in one]
-    line = (lines or ["no reason given"])[-1]
+    lines = [one.strip() for one in text.splitlines() if one.strip()] or ["no reason given"]
+    line = [one for one in lines if " failed: " in one or one is lines[0]][-1]
     line = re.sub(r"^(connection to server .*? failed: |FATAL: +|ERROR: +)+", "", line)
     return (line.replace(password, "********") if password else line).rstrip(".")
 

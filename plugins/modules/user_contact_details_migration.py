@@ -527,13 +527,13 @@ class Migration:
         try:
             with self.connection.cursor() as cursor:
                 result = self._copy(cursor, diff)
-            if check_mode:
-                self._rollback()
-            else:
+            if not check_mode:
                 self._step("While the transaction was committed", UNKNOWN_OUTCOME)
                 self.connection.commit()
         except psycopg2.Error as error:
             raise self._explain(error) from None
+        finally:
+            self._rollback()  # at once, not when the server notices that this client has gone
         return result
 
     def _step(self, doing: str, state: str = ROLLED_BACK) -> None:
