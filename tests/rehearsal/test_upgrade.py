@@ -7,75 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pathlib
 import re
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from stack.ansible import Run, database_mounts, migration, upgrade
 from stack.deployment import newest_migrations, running
-from stack.releases import CHECKOUT, COMPONENTS, RELEASES
+from stack.releases import COMPONENTS, RELEASES
 from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_details
 
-ANSIBLE = pathlib.Path(sys.executable).parent
 TARGET = RELEASES["3.4.0"]
-# What the release's own migrations write to: the histories, the ids that auth 4.0.0 sets, and requisition's column texts.
+# What the release's own migrations write to: the histories, the ids that auth 4.0.0 sets, and requisition's columns.
 MIGRATED = re.compile(
-    r"\.schema_version$|^auth\.(auth_users|password_reset_tokens)$|^requisition\.available_requisition_column"
+    r"\.schema_version$|^auth\.(auth_users|password_reset_tokens)$"
+    r"|^requisition\.(columns_maps|available_requisition_column\w*)$"
 )
-
-
-@dataclasses.dataclass
-class Run:
-    """One command: its exit code and everything that it printed."""
-
-    code: int
-    text: str
-
-    def recap(self, word: str) -> int:
-        """A number of the play recap."""
-        return int(re.search(rf"\b{word}=(\d+)", self.text.rpartition("PLAY RECAP")[2])[1])
-
-
-def command(server: Server, *arguments: str) -> Run:
-    """Run an Ansible command in the checkout against the rehearsal server, without a terminal."""
-    done = subprocess.run(
-        [str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return Run(done.returncode, done.stdout)
-
-
-def upgrade(server: Server, *arguments: str) -> Run:
-    """Run the playbook; nobody is there to confirm."""
-    return command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "-e", "openlmis_confirm=false", *arguments)
-
-
-def migration(server: Server, *arguments: str) -> Run:
-    """Run the module by itself, as README shows it."""
-    return command(
-        server,
-        "ansible",
-        "rehearsal",
-        "-m",
-        "openlmis.operations.user_contact_details_migration",
-        "-a",
-        f"settings_file={server.project_src}/settings.env project_src={server.project_src}",
-        *arguments,
-    )
-
-
-def database_mounts(server: Server) -> dict[str, str]:
-    """Where the database's files lie: destination to volume."""
-    return {mount["Destination"]: mount.get("Name", "") for mount in server.container("db").attrs["Mounts"]}
 
 
 Columns = dict[str, set[str]]
@@ -267,64 +215,3 @@ def test_no_personal_datum_and_no_secret_is_printed(story: Story) -> None:
     journal = (story.server.state_dir / "journal.json").read_text()
     assert DATABASE["password"] not in journal
     assert f'"{ADMIN[1]}"' not in journal
-
-
-@pytest.fixture(scope="module")
-def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server at 3.3.1 for what goes wrong."""
-    with running("3.3.1", tmp_path_factory.mktemp("refused")) as server:
-        yield server
-
-
-def test_one_component_without_the_production_profile_is_refused(old_server: Server) -> None:
-    compose = old_server.project_src / "docker-compose.yml"
-    text = compose.read_text()
-    assert text.count("  fulfillment:\n") == 1
-    (old_server.project_src / "docker-compose.override.yml").write_text(
-        "services:\n  fulfillment:\n    environment:\n      spring_profiles_active: ${spring_profiles_active}\n"
-    )
-    before = old_server.fingerprint()
-    run = upgrade(old_server)
-    assert run.code != 0
-    assert "fulfillment renders with no profile" in run.text
-    assert "DROPS its whole schema" in run.text
-    assert old_server.fingerprint() == before
-    (old_server.project_src / "docker-compose.override.yml").unlink()
-
-
-def test_components_with_different_databases_are_refused(old_server: Server) -> None:
-    override = old_server.project_src / "docker-compose.override.yml"
-    override.write_text(
-        "services:\n  report:\n    environment:\n      DATABASE_URL: jdbc:postgresql://db:5432/reports\n"
-    )
-    before = old_server.fingerprint()
-    run = upgrade(old_server)
-    assert run.code != 0
-    assert re.search(r"in these groups: .*; report", run.text)
-    assert old_server.fingerprint() == before
-    override.unlink()
-
-
-def test_without_a_terminal_and_without_a_word_nothing_begins(old_server: Server) -> None:
-    before = old_server.fingerprint()
-    run = command(old_server, "ansible-playbook", "playbooks/upgrade-3.4.yml")
-    assert run.code != 0
-    assert "yes is expected" in run.text
-    assert old_server.fingerprint() == before
-
-
-def test_requisition_without_its_flag_stops_the_run_at_once_and_a_rerun_finishes(old_server: Server) -> None:
-    mounts = database_mounts(old_server)
-    run = upgrade(old_server, "-e", '{"openlmis__disordered": []}', "-e", "openlmis_wait_timeout=120")
-    assert run.code != 0
-    assert 'column "tag" of relation "columns_maps" does not exist' in run.text
-    assert "requisition" in run.text.rpartition("fatal:")[2] or "requisition" in run.text.rpartition("[ERROR]")[2]
-    assert old_server.versions()["requisition"] is None
-    assert len(list(old_server.backup_dir.iterdir())) == 1
-
-    again = upgrade(old_server)
-    assert again.code == 0, again.text
-    assert old_server.versions() == {name: TARGET[name] for name in COMPONENTS}
-    assert old_server.contact_details() == expected_contact_details(old_server.users())
-    assert database_mounts(old_server) == mounts
-    assert len(list(old_server.backup_dir.iterdir())) == 1
