@@ -14,7 +14,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
 
 # A component that migrates may hold its history locked; that must not hold the reader.
 SESSION = "SET lock_timeout = '3s'; SET statement_timeout = '15s'"
-HISTORY = "SELECT version FROM {}.schema_version WHERE success AND version IS NOT NULL"
+HISTORY = "SELECT version FROM {}.schema_version WHERE success"
 BLOCKERS = """
 SELECT blocker.pid, max(session.application_name), max(session.state),
        max(coalesce(session.xact_start, session.backend_start)), array_agg(DISTINCT blocked.pid)

@@ -220,7 +220,6 @@ class Wait:
     def until_ready(self) -> None:
         """Returns once all is ready; raises OperationError when it is not in time, or can be seen never to be."""
         deadline = self.begun + self.params["timeout"]
-        self.look()
         self.find_database()
         while True:
             next_look = time.monotonic() + self.params["interval"]
@@ -236,11 +235,8 @@ class Wait:
 
     def find_database(self) -> None:
         """Have the service that holds the database watched too, when it is one of this project."""
-        try:
-            host = resolve_connection(self.params).host
-        except OperationError:
-            time.sleep(SECOND_LOOK)
-            host = resolve_connection(self.params).host
+        # Without the project the address is not looked up, which a stopped container has none of.
+        host = resolve_connection({**self.params, "project_src": None, "project_name": None}).host
         container = self.project().host(host) if host else None
         if container is not None:
             self.database_service = container.labels["com.docker.compose.service"]
@@ -286,7 +282,8 @@ class Wait:
         log = self.log_of(crash.container)
         return NotReady(
             f"{text} Remove the cause, start it and wait again. The end of its log:\n{log or '(it is empty)'}",
-            service=crash.service, exit_code=crash.exit_code,
+            service=crash.service,
+            exit_code=crash.exit_code,
         )
 
     def log_of(self, container_id: str) -> str:
