@@ -465,7 +465,7 @@ def _require_table(name: str, found: list[Column], settings: ConnectionSettings)
 def _require_privileges(source: list[Column], target: list[Column], role: str) -> None:
     """OperationError with the GRANT statements that are missing, or when a policy hides rows."""
     grants = [
-        "GRANT USAGE ON SCHEMA %s TO %s" % (name.split(".")[0], role)
+        "GRANT USAGE ON SCHEMA %s TO %s" % (name.split(".", maxsplit=1)[0], role)
         for name, columns in ((SOURCE, source), (TARGET, target))
         if not columns[0].schema_usage
     ]
