@@ -51,6 +51,7 @@ def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
             "deployed": _deployed_paths(rendered, src, files, env_path),
         },
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
+        "registry": _registry_address(project, services, release),
         "database_groups": deployment.database_groups(services),
         "edits": [edit._asdict() for edit in edits],
         "release_target": release["name"],
@@ -140,6 +141,17 @@ def _service_facts(
         "restart_policy": attributes.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
         "mounts": mounts_of(attributes),
     }
+
+
+def _registry_address(
+    project: Any, services: Sequence[deployment.Service], release: Mapping[str, Any]
+) -> Optional[str]:
+    """Return the URL of the service registry, None where the site has none or it does not run."""
+    names = [service.name for service in services if deployment.split_image(service.image)[0] == release["registry"]]
+    for container in filter(None, map(project.service, names)):
+        if container.status == "running":
+            return f"http://{compose.container_address(container)}:{release['registry_port']}"
+    return None
 
 
 def mounts_of(attributes: Mapping[str, Any]) -> Dict[str, str]:

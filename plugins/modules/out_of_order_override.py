@@ -31,7 +31,7 @@ options:
     elements: str
     default: []
   services:
-    description: The services that may migrate out of order.
+    description: The services that may migrate out of order. None is allowed; the file then changes nothing.
     type: list
     elements: str
     required: true
@@ -57,6 +57,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+services:
+  description: The services in the file.
+  returned: success
+  type: list
+  elements: str
+  sample: [requisition]
 dest:
   description: The file.
   returned: success
@@ -121,7 +127,7 @@ def main() -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
         os.replace(params["dest"] + ".new", params["dest"])
-    module.exit_json(changed=changed, dest=params["dest"])
+    module.exit_json(changed=changed, dest=params["dest"], services=params["services"])
 
 
 if __name__ == "__main__":
