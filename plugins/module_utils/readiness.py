@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, FrozenSet, Mapping, NamedTuple, Sequence, Union
 
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Component, Version
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Component, Version
 
 # How often a container may restart by its policy: once may be a database that was not there yet.
 RESTARTS_TOLERATED = 1

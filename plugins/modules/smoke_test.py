@@ -127,13 +127,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
     resolve_connection,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.http import (
-    Answer,
-    Component,
-    Site,
-    components_of,
-    site_argument_spec,
-)
 from ansible_collections.openlmis.operations.plugins.module_utils.profiles import (
     CHOOSE_PROFILES,
     CHOOSE_WRITE_BACK,
@@ -141,6 +134,13 @@ from ansible_collections.openlmis.operations.plugins.module_utils.profiles impor
     contact_differences,
     script_source,
     user_differences,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.web import (
+    Answer,
+    Component,
+    Site,
+    components_of,
+    site_argument_spec,
 )
 
 NO_USER = "00000000-0000-0000-0000-000000000000"

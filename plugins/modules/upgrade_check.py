@@ -115,7 +115,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import checks,
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Site
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Site
 
 
 def free_space(path: str) -> int:

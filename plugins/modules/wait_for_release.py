@@ -141,13 +141,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.histories import Histories
-from ansible_collections.openlmis.operations.plugins.module_utils.http import (
-    Component,
-    Site,
-    Version,
-    components_of,
-    site_argument_spec,
-)
 from ansible_collections.openlmis.operations.plugins.module_utils.readiness import (
     Crash,
     History,
@@ -160,6 +153,13 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.redact import log_tail, secrets_in
 from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file
+from ansible_collections.openlmis.operations.plugins.module_utils.web import (
+    Component,
+    Site,
+    Version,
+    components_of,
+    site_argument_spec,
+)
 
 NAME = "openlmis wait_for_release"
 REQUEST_TIMEOUT = 10.0  # seconds

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Component, Version
 from ansible_collections.openlmis.operations.plugins.module_utils.readiness import (
     ContainerState,
     contradiction,
@@ -15,6 +14,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
     not_running,
     state_of,
 )
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Component, Version
 
 AUTH = Component("auth", "4.0.0", "/auth", "auth", "auth", ("1", "2", "3"))
 DIAGNOSTICS = Component("diagnostics", "1.0.1", "/diagnostics", "diagnostics")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Component
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Component
 from ansible_collections.openlmis.operations.plugins.modules.smoke_test import Failed, Result, SmokeTest, summary
 
 CLIENT = "Basic " + base64.b64encode(b"user-client:changeme").decode()

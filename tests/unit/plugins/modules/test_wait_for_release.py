@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Component
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Component
 from ansible_collections.openlmis.operations.plugins.modules.wait_for_release import Question, intention
 
 

@@ -60,8 +60,12 @@ def components_of(params: dict[str, Any]) -> list[Component]:
     """The components of a module's parameters, defaults filled in; OperationError for a list that makes no sense."""
     found = [
         Component(
-            one["name"], one["version"], one.get("path") or "/" + one["name"], one.get("service") or one["name"],
-            one.get("schema") or "", tuple(one.get("migrations") or ()),
+            one["name"],
+            one["version"],
+            one.get("path") or "/" + one["name"],
+            one.get("service") or one["name"],
+            one.get("schema") or "",
+            tuple(one.get("migrations") or ()),
         )
         for one in params["components"]
     ]
@@ -137,15 +141,25 @@ class Site:
         """GET, with a bearer token when one is given."""
         return self.request("GET", path, {"Authorization": f"Bearer {token}"} if token else None)
 
-    def request(self, method: str, path: str, headers: dict[str, str] | None = None,
-                data: bytes | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
+    ) -> Answer:
         """One request; it is over within about twice the timeout (seconds), whatever the other side does."""
         deadline = time.monotonic() + self.timeout
         try:
             response = open_url(
-                self.url(path), method=method, data=data, headers={**self.headers, **(headers or {})},
-                timeout=self.timeout, validate_certs=self.validate_certs, follow_redirects="none", use_proxy=False,
-                use_netrc=False, decompress=False, force=True, http_agent="openlmis.operations",
+                self.url(path),
+                method=method,
+                data=data,
+                headers={**self.headers, **(headers or {})},
+                timeout=self.timeout,
+                validate_certs=self.validate_certs,
+                follow_redirects="none",
+                use_proxy=False,
+                use_netrc=False,
+                decompress=False,
+                force=True,
+                http_agent="openlmis.operations",
             )
             return Answer(response.status, _read(response, deadline))
         except HTTPError as error:
@@ -179,8 +193,11 @@ class Site:
         target = error.headers.get("Location") or ""
         if error.code in REDIRECTS and self.base_url.startswith("http:") and target.startswith("https:"):
             return Answer(
-                error.code, b"", f"answers {error.code} and insists on https (REQUIRE_SSL=true, or a proxy in front of"
-                " it). Expected an answer at base_url: give its https address as base_url", True,
+                error.code,
+                b"",
+                f"answers {error.code} and insists on https (REQUIRE_SSL=true, or a proxy in front of"
+                " it). Expected an answer at base_url: give its https address as base_url",
+                True,
             )
         try:
             return Answer(error.code, _read(error, deadline))
@@ -204,8 +221,11 @@ def _read(response: Any, deadline: float) -> bytes:
 def _no_answer(reason: Any) -> Answer:
     if "CERTIFICATE_VERIFY_FAILED" in str(reason) or isinstance(reason, ssl.SSLCertVerificationError):
         return Answer(
-            None, b"", "shows a certificate that this host does not trust. Expected one from an authority known here:"
-            " install that authority's certificate, or set validate_certs to false", True,
+            None,
+            b"",
+            "shows a certificate that this host does not trust. Expected one from an authority known here:"
+            " install that authority's certificate, or set validate_certs to false",
+            True,
         )
     why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return Answer(None, b"", f"gives no answer ({why})")

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.http import Site, components_of
+from ansible_collections.openlmis.operations.plugins.module_utils.web import Site, components_of
 
 
 class Handler(BaseHTTPRequestHandler):
