@@ -276,7 +276,7 @@ def compare_sql(source: str) -> str:
     return (
         "SELECT count(*), count(*) - count(t.referencedatauserid),"
         " count(*) FILTER (WHERE t.referencedatauserid IS NOT NULL AND %s),"
-        " count(*) FILTER (WHERE t.email <> s.email OR t.email IS NOT NULL AND s.email IS NULL),"
+        " count(*) FILTER (WHERE t.email IS NOT NULL AND t.email IS DISTINCT FROM s.email),"
         " count(*) - count(s.email), (SELECT count(*) FROM %s)"
         " FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)" % (DIFFERS, TARGET, source, TARGET)
     )

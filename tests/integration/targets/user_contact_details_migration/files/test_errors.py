@@ -396,6 +396,7 @@ def test_disk_full(filled, tmp_path):
         assert filled.migrate()["inserted"] == 20001
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+        place.rmdir()
 
 
 def test_a_constraint_that_this_site_added(filled):

@@ -163,6 +163,16 @@ def test_an_address_given_up_for_none(database):
     assert database.details() == {details_of(ANN), details_of(gone)}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_address_passes_from_one_who_shall_have_none_to_one_who_had_none(database, order):
+    giver, taker = [User(user_id(5), "eve"), ANN][::order]
+    giver, taker = giver._replace(email=None), taker._replace(email="x@example.org")
+    database.add_users(giver, taker)
+    database.add_details(holding(giver, taker.email), holding(taker, None))
+    assert database.migrate(on_existing="update")["updated"] == 2
+    assert database.details() == {details_of(giver), details_of(taker)}
+
+
 SHARE = "pairs of users would share an e-mail address in notification.user_contact_details"
 
 
