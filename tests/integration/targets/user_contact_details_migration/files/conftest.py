@@ -216,13 +216,7 @@ class Database:
             "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS"
             " 'BEGIN PERFORM pg_advisory_lock_shared(1); PERFORM pg_advisory_unlock_shared(1); RETURN new; END'"
         )
-        if when == "COMMIT":
-            self.execute(
-                "CREATE CONSTRAINT TRIGGER gate AFTER INSERT ON %s DEFERRABLE INITIALLY DEFERRED"
-                " FOR EACH ROW EXECUTE PROCEDURE gate()" % table
-            )
-        else:
-            self.execute("CREATE TRIGGER gate %s ON %s FOR EACH ROW EXECUTE PROCEDURE gate()" % (when, table))
+        self.execute("CREATE TRIGGER gate %s ON %s FOR EACH ROW EXECUTE PROCEDURE gate()" % (when, table))
 
     @contextlib.contextmanager
     def gate_closed(self):
@@ -234,6 +228,23 @@ class Database:
             finally:
                 cursor.execute("SELECT pg_advisory_unlock_all()")
                 connection.close()
+
+    @contextlib.contextmanager
+    def commits_waiting(self):
+        """Make the module's COMMIT wait for a standby that is not there; it has then happened on this server already."""
+        self.execute("ALTER DATABASE %s SET synchronous_commit = on" % self.name)
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        try:
+            self.execute("SELECT pg_reload_conf()")
+            self.wait_until("SELECT 1 WHERE current_setting('synchronous_standby_names') = 'nobody'")
+            yield
+        finally:
+            self.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            self.execute("SELECT pg_reload_conf()")
+
+    def wait_for_commit(self) -> int:
+        """The pid of the session that waits there."""
+        return self.wait_until("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")[0]
 
     def wait_for_gate(self) -> int:
         """The pid of the session that stands at the gate."""
