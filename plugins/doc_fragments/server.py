@@ -19,7 +19,7 @@ options:
     default: []
   images:
     description:
-      - Image of the new release for services that do not run the published one, as C(service: image:tag).
+      - Image of the new release for services that do not run the published one, by service.
     type: dict
     default: {}
   release:
