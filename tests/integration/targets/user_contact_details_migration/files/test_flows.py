@@ -221,6 +221,7 @@ def test_an_index_that_is_not_unique_on_all_rows_proves_nothing(database):
     database.execute("ALTER TABLE referencedata.users DROP CONSTRAINT users_email_key")
     database.execute("CREATE UNIQUE INDEX ON referencedata.users (email) WHERE active")
     database.execute("CREATE UNIQUE INDEX ON referencedata.users (email, username)")
+    database.execute("CREATE INDEX ON referencedata.users (email)")
     database.add_users(ANN)
     database.execute("INSERT INTO referencedata.users (id, username, email, firstname, lastname, active)"
                      " VALUES (%s, 'x', %s, '', '', false)", user_id(8), ANN.email)  # fmt: skip
