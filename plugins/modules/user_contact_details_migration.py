@@ -189,6 +189,7 @@ SOURCE = "referencedata.users"
 TARGET = "notification.user_contact_details"
 SOURCE_COLUMNS = ("id", "username", "email", "verified", "allownotify")
 TARGET_COLUMNS = ("referencedatauserid", "phonenumber", "allownotify", "email", "emailverified")
+SILENCE = 60  # seconds; a client that is silent for so long between two statements has gone, and its lock must go, too
 SHOWN_IDS = 100
 SHOWN_COLLISIONS = 20
 
@@ -359,8 +360,7 @@ def lock_sql(server_version: int, lock_timeout: int, statement_timeout: int) -> 
         # The planner, taking the target for empty, would let a nested loop scan it anew for every row while it grows.
         "enable_nestloop": "off",
         "work_mem": "'128MB'",  # lets a million users' rows be compared without spilling
-        # A client that is gone must not leave the lock behind.
-        "idle_in_transaction_session_timeout": "'60s'",
+        "idle_in_transaction_session_timeout": "'%ds'" % SILENCE,
     }
     if server_version >= 110000:
         settings["jit"] = "off"  # costs more than it saves in statements that run once
@@ -406,7 +406,7 @@ def inspect(cursor: Any, settings: ConnectionSettings) -> Shape:
         " pg_catalog.quote_ident(current_user)"
     )
     standby, read_only, role = cursor.fetchone()
-    if standby or read_only:
+    if read_only:
         raise OperationError(
             "PostgreSQL at %s is read-only (%s). Expected a server that can be written to: %s. Nothing was written."
             % (

@@ -68,8 +68,11 @@ class Process:
             sys.stderr.flush()
             os._exit(status)
 
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
     def finish(self) -> Outcome:

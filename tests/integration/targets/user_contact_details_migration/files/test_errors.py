@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import postgresql_server
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils import database as database_utils
+from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 from expectation import Details, User, details_of, user_id
 
 ANN, BOB = User(user_id(1), "ann", "ann@example.org", "1"), User(user_id(2), "bob", "bob@example.org", "2")
@@ -332,6 +334,21 @@ def test_the_client_is_killed_during_commit(filled):
     assert not filled.locks()
     assert filled.details() == {details_of(ANN), details_of(BOB)}
     assert not filled.migrate()["changed"]
+
+
+def test_the_client_falls_silent(filled, monkeypatch):
+    """A machine that hangs or is cut off does not keep the lock."""
+    monkeypatch.setattr(module, "SILENCE", 1)
+    with stage(filled, "write"):
+        before = filled.state()
+        process, pid = run_to_gate(filled)
+        process.signal(signal.SIGSTOP)
+    filled.wait_until("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = %s)", pid)
+    process.signal(signal.SIGCONT)
+    outcome = process.finish()
+    assert re.search("had waited for too long|the connection to the server was lost", outcome.message)
+    assert "Nothing was written" in outcome.message
+    assert filled.state() == before
 
 
 def test_a_cancelled_statement(filled):
