@@ -37,7 +37,7 @@ def run_once(client: Any, name: str, image: str, command: list, **options: Any) 
     """
     try:
         with contextlib.suppress(NotFound):
-            client.containers.get(name).remove(force=True)
+            client.containers.get(name).remove(v=True, force=True)
         container = client.containers.create(
             image, name=name, entrypoint=command[0], command=command[1:], labels={LABEL: "true"}, **options
         )
@@ -49,7 +49,8 @@ def run_once(client: Any, name: str, image: str, command: list, **options: Any) 
             )
             return Outcome(code, out, err)
         finally:
-            container.remove(force=True)
+            # With its volumes: the database's image makes an anonymous one, which nobody must later take for the database's.
+            container.remove(v=True, force=True)
     except DockerException as error:
         raise OperationError(
             f"Container {name} cannot run: Docker said: {getattr(error, 'explanation', None) or error}. One short container beside the"

@@ -166,6 +166,11 @@ def test_the_database_kept_its_volume(story: Story) -> None:
     assert database_mounts(story.server) == story.mounts
 
 
+def test_no_volume_is_left_behind_that_nobody_uses(story: Story) -> None:
+    used = {mount.get("Name") for one in story.server.containers() for mount in one.attrs["Mounts"]}
+    assert set(story.after["volumes"]) - set(story.before["volumes"]) - used == set()
+
+
 def test_redis_runs_and_data_holding_containers_were_never_removed(story: Story) -> None:
     assert story.server.container("redis").status == "running"
     for service in ("db", "log", "ftp"):
