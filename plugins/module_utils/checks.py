@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
 MINIMUM_ENGINE, MINIMUM_COMPOSE = (20, 10), (2, 18)
@@ -275,16 +275,17 @@ def check_room(facts: Facts, free: int) -> Finding:
     )
 
 
-def check_login(base_url: str, username: str, problem: str) -> Finding:
+def check_login(base_url: Optional[str], username: Optional[str], problem: str) -> Finding:
     """The administrator's login works, so that the smoke test will; C(problem) is empty when it does."""
     if not problem:
         return Finding("login", OK, f"{username} logs in at {base_url}")
     return Finding(
         "login",
         REFUSED,
-        f"{username} cannot log in at {base_url}: {problem}",
+        f"{username} cannot log in at {base_url}: {problem}" if base_url else problem,
         "the administrator's login that the smoke test after the upgrade needs",
-        "Correct openlmis_base_url, openlmis_admin_username, openlmis_admin_password, openlmis_client_id or openlmis_client_secret.",
+        "Set or correct openlmis_base_url, openlmis_admin_username, openlmis_admin_password, openlmis_client_id and"
+        " openlmis_client_secret.",
     )
 
 

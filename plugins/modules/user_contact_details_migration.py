@@ -313,10 +313,11 @@ def collisions_sql(source: str, update: bool, emails_unique: bool, server_encodi
         )
     if not emails_unique:
         pairs += " UNION SELECT c.id, d.id FROM claim AS c JOIN claim AS d ON d.email = c.email AND d.id > c.id"
+    # OFFSET 0 keeps the planner from joining all users with their names before it looks who claims anything.
     # convert_to, since a text that is not valid in the client's encoding could not be fetched otherwise
     name = "pg_catalog.convert_to(%%s.username, '%s')" % ("SQL_ASCII" if server_encoding == "SQL_ASCII" else "UTF8")
     return (
-        "WITH claim AS (%s), pair AS (%s) SELECT count(*) OVER (), p.id::text, %s, p.other::text, %s FROM pair AS p"
+        "WITH claim AS (%s OFFSET 0), pair AS (%s OFFSET 0) SELECT count(*) OVER (), p.id::text, %s, p.other::text, %s FROM pair AS p"
         " LEFT JOIN %s AS u ON u.id = p.id LEFT JOIN %s AS v ON v.id = p.other ORDER BY p.id, p.other LIMIT %d"
         % (claims, pairs, name % "u", name % "v", SOURCE, SOURCE, SHOWN_COLLISIONS)
     )

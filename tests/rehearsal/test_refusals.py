@@ -53,6 +53,17 @@ def test_components_with_different_databases_are_refused(old_server: Server) -> 
     override.unlink()
 
 
+def test_without_a_login_nothing_begins(old_server: Server) -> None:
+    inventory = old_server.inventory.read_text()
+    old_server.inventory.write_text("".join(line for line in inventory.splitlines(True) if "openlmis_admin_" not in line and "base_url" not in line))
+    run = upgrade(old_server)
+    old_server.inventory.write_text(inventory)
+    assert run.code != 0
+    assert "openlmis_admin_username" in run.text
+    assert "are not set" in run.text
+    assert not old_server.state_dir.exists()
+
+
 def test_without_a_terminal_and_without_a_word_nothing_begins(old_server: Server) -> None:
     before = old_server.fingerprint()
     run = command(old_server, "ansible-playbook", "playbooks/upgrade-3.4.yml")

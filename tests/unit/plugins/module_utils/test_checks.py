@@ -138,6 +138,7 @@ def test_room_for_the_backup(free, status):
 def test_login():
     assert checks.check_login("http://x", "admin", "").status == checks.OK
     assert checks.check_login("http://x", "admin", "answers 400").status == checks.REFUSED
+    assert checks.check_login(None, None, "nothing is set").sentence().startswith("nothing is set. Expected:")
 
 
 @pytest.mark.parametrize(
