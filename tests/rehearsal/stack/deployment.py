@@ -280,6 +280,11 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
             volume.remove(force=True)
             count["volumes"] += 1
     for network in engine.networks.list(filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}):
+        network.reload()
+        # Engine 20.10 may keep the endpoint of a container that was killed while it started.
+        for container in network.attrs.get("Containers") or {}:
+            with contextlib.suppress(docker.errors.NotFound):
+                network.disconnect(container, force=True)
         network.remove()
         count["networks"] += 1
     if with_images:
