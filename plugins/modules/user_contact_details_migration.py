@@ -241,10 +241,13 @@ def not_blank(column: str, server_encoding: str) -> tuple[str, str]:
     The characters are listed one by one, since what a regular expression's classes or ``trim`` hold depends on the locale.
     A server in SQL_ASCII knows bytes only, so there a pattern of the characters' UTF-8 bytes, as Java reads them, has to do.
     """
+    # Most texts begin with a visible ASCII character: a look at the first byte saves the rest, which takes far longer.
+    visible = "%s::\"char\" BETWEEN '!' AND '~'" % column
     if server_encoding == "SQL_ASCII":
-        return "(%s !~ %%(blanks)s)" % column, "^(?:%s)*$" % "|".join(BLANKS)
+        return "(%s OR %s !~ %%(blanks)s)" % (visible, column), "^(?:%s)*$" % "|".join(BLANKS)
     codec = psycopg2.extensions.encodings.get(server_encoding, "ascii")
-    return "(pg_catalog.btrim(%s, %%(blanks)s) <> '')" % column, "".join(one for one in BLANKS if _fits(one, codec))
+    blanks = "".join(one for one in BLANKS if _fits(one, codec))
+    return "(%s OR pg_catalog.btrim(%s, %%(blanks)s) <> '')" % (visible, column), blanks
 
 
 def _fits(character: str, codec: str) -> bool:

@@ -37,7 +37,7 @@ def test_blank_is_what_java_8_says():
 def test_only_characters_that_the_server_knows_are_sent(encoding, number):
     condition, blanks = module.not_blank("email", encoding)
     assert len(blanks) == number
-    assert condition == "(pg_catalog.btrim(email, %(blanks)s) <> '')"
+    assert condition == "(email::\"char\" BETWEEN '!' AND '~' OR pg_catalog.btrim(email, %(blanks)s) <> '')"
 
 
 def test_a_server_without_encoding_is_given_bytes():
