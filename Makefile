@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker rehearsal rehearsal-clean test lint sanity units integration test-rehearsal build clean
+.PHONY: help setup docker rehearsal rehearsal-clean test lint sanity units integration test-rehearsal build bench demo clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -52,6 +52,12 @@ test-rehearsal: docker setup ## whole upgrades on the rehearsal server
 
 build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
 	@$(PYTHON_RUN) tools/run_checks.py build
+
+demo: ## a first look at the copy, without root or Docker: PostgreSQL from a wheel, made-up users, each command shown
+	@tools/demo
+
+bench: setup ## how long the copy takes, as a table (BENCH="--users 1000 --explain": other sizes, plans)
+	@$(PYTHON_RUN) tests/benchmark/benchmark.py $(BENCH)
 
 clean: ## remove what setup and tests left in the checkout (not the rehearsal server)
 	@rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis
