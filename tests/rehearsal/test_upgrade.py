@@ -201,6 +201,7 @@ def test_the_backup_is_whole_and_private(story: Story) -> None:
 def test_the_second_run_changes_nothing(story: Story) -> None:
     assert story.again.code == 0, story.again.text
     assert story.again.recap("changed") == 0
+    assert "Nothing to do: rehearsal is at 3.4.0, contact details copied." in story.again.text
     for part, content in story.after.items():
         assert story.after_again[part] == content, part
 
