@@ -59,12 +59,12 @@ def check_options(role: Path, specs: dict, defaults: dict) -> Iterator[str]:
 
 
 def check_default(verb: str, name: str, option: dict, defaults: dict) -> Iterator[str]:
-    if option.get("required"):
-        if defaults.get(name, "{{ omit }}") != "{{ omit }}":
-            yield f"{verb}: {name} is required, yet defaults/main.yml has a value for it"
-        return
+    if option.get("required") and name in defaults:
+        yield f"{verb}: {name} is required, yet defaults/main.yml has a value for it"
     if name not in defaults:
-        yield f"{verb}: {name} is not required, yet defaults/main.yml has no value for it"
+        # Left undefined on purpose: ansible-core 2.16 takes `omit` in defaults for a value and holds it against the type.
+        if "default" in option:
+            yield f"{verb}: {name} has the default {option['default']!r}, yet defaults/main.yml has no value for it"
         return
     value = defaults[name]
     # A value that is computed at run time may be left to the description.
