@@ -287,6 +287,10 @@ def one_database(server, administration):
 def database(one_database, administration):
     """The tables of 3.4.0, empty. It is always the same database, since to make one takes longer than most tests."""
     administration.execute("ALTER DATABASE %s RESET ALL" % one_database.name)
+    # A test that failed may have left sessions with locks.
+    one_database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     one_database.execute("DROP SCHEMA IF EXISTS public, referencedata, notification CASCADE; CREATE SCHEMA public")
     one_database.execute(SCHEMA)
     return one_database
@@ -299,7 +303,9 @@ def database_in(server, administration):
 
     def create(encoding: str) -> Database:
         name = "t%d_%s" % (os.getpid(), encoding.lower())
-        administration.execute("CREATE DATABASE %s TEMPLATE template0 ENCODING '%s' LOCALE 'C'" % (name, encoding))
+        administration.execute(
+            "CREATE DATABASE %s TEMPLATE template0 ENCODING '%s' LC_COLLATE 'C' LC_CTYPE 'C'" % (name, encoding)
+        )
         database = Database(server, name)
         made.append(database)
         database.execute(SCHEMA)
