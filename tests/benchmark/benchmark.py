@@ -106,7 +106,7 @@ class Benchmark:
             began = time.monotonic()
             process = subprocess.Popen(command, env=self.environment, stdin=given, stdout=subprocess.PIPE, text=True)
             output = process.stdout.read()
-            _, status, usage = os.wait4(process.pid, 0)
+            dummy, status, usage = os.wait4(process.pid, 0)
             seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -144,7 +144,7 @@ class Benchmark:
         if with_rows:
             self.settle(EMPTY)
             program = str(Path(self.server["programs"]) / "psql")
-            _, seconds, memory = self.run(sys.executable, str(HERE / "row_by_row.py"), program)
+            dummy, seconds, memory = self.run(sys.executable, str(HERE / "row_by_row.py"), program)
             measured.add("rows", seconds, memory)
 
         self.settle(EMPTY)
