@@ -36,6 +36,9 @@ else:
 
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 CONNECT_TIMEOUT = 10  # seconds
+# A server that vanished is noticed within a minute. The kernel's own limits are two hours, and a quarter of one while data is under
+# way, of which keepalives know nothing.
+VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
 # JDBC and libpq name these alike; each has an option of ours, since a path in the URL may exist in a container only.
 _CERTIFICATES = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}
@@ -262,11 +265,10 @@ def connect(settings: ConnectionSettings, application_name: str, autocommit: boo
         "application_name": application_name,
         "connect_timeout": CONNECT_TIMEOUT,
         "client_encoding": "UTF8",
-        # A server that vanished is noticed within a minute, not after the kernel's two hours.
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
+        **VANISHED,
     }
+    if psycopg2.extensions.libpq_version() < 120000:
+        del defaults["tcp_user_timeout"]  # unknown there
     try:
         connection = psycopg2.connect(**{**defaults, **settings.arguments()})
         connection.autocommit = autocommit
