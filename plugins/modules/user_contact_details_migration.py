@@ -354,8 +354,14 @@ def insert_sql(source: str) -> str:
     )
 
 
-def lock_sql(server_version: int, lock_timeout: int, statement_timeout: int) -> str:
-    """The transaction's settings, which take no snapshot, and the lock, which must come before the snapshot is taken."""
+LOCK = "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE" % TARGET
+
+
+def settings_sql(server_version: int, lock_timeout: int, statement_timeout: int) -> str:
+    """The transaction's settings; they take no snapshot, which must not be older than the lock.
+
+    They are sent before the lock and not with it, for before PostgreSQL 11 a time-out holds from the next message on.
+    """
     settings = {
         "lock_timeout": "'%ds'" % lock_timeout,
         "statement_timeout": "'%ds'" % statement_timeout,
@@ -368,9 +374,7 @@ def lock_sql(server_version: int, lock_timeout: int, statement_timeout: int) -> 
     }
     if server_version >= 110000:
         settings["jit"] = "off"  # costs more than it saves in statements that run once
-    return "; ".join("SET LOCAL %s = %s" % item for item in settings.items()) + (
-        "; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE" % TARGET
-    )
+    return "; ".join("SET LOCAL %s = %s" % item for item in settings.items())
 
 
 INSPECT = """
@@ -540,7 +544,8 @@ class Migration:
 
     def _copy(self, cursor: Any, diff: bool) -> dict[str, Any]:
         self._step(LOCKING)
-        cursor.execute(lock_sql(self.connection.server_version, self.lock_timeout, self.statement_timeout))
+        cursor.execute(settings_sql(self.connection.server_version, self.lock_timeout, self.statement_timeout))
+        cursor.execute(LOCK)
         self._step("While the tables were checked")
         shape = inspect(cursor, self.settings)
         self.source = mapped(shape, self.encoding)
