@@ -105,7 +105,7 @@ def test_the_stages_are_all(filled, line):
     whole = line(None)
     assert start(filled, whole).finish()["updated"] == 2
     assert len(whole.seen) == len(STAGES)
-    for text, (pattern, _, _) in zip(whole.seen, STAGES.values()):
+    for text, (pattern, dummy, dummy) in zip(whole.seen, STAGES.values()):
         assert re.search(pattern, text), text
 
 
