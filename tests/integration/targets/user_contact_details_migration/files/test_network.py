@@ -105,8 +105,8 @@ def test_the_stages_are_all(filled, line):
     whole = line(None)
     assert start(filled, whole).finish()["updated"] == 2
     assert len(whole.seen) == len(STAGES)
-    for text, (pattern, dummy, dummy) in zip(whole.seen, STAGES.values()):
-        assert re.search(pattern, text), text
+    for text, stage in zip(whole.seen, STAGES.values()):
+        assert re.search(stage[0], text), text
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def managed(database):
     database.execute("REVOKE ALL ON DATABASE servers FROM public; REVOKE ALL ON SCHEMA public FROM public")
     database.execute("GRANT CONNECT ON DATABASE servers TO managed_copier")
     for table in ("referencedata.users", TARGET):
-        database.execute("ALTER SCHEMA %s OWNER TO managed_owner" % table.split(".")[0])
+        database.execute("ALTER SCHEMA %s OWNER TO managed_owner" % table.split(".", maxsplit=1)[0])
         database.execute("ALTER TABLE %s OWNER TO managed_owner" % table)
     yield over_tcp(database, "managed_copier", "rolepass")
     database.execute(
