@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import subprocess
 import threading
@@ -163,7 +162,6 @@ def test_proxies_and_netrc_of_the_environment_are_not_used(server, monkeypatch, 
     assert "Authorization" not in server.seen[0]
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
 def test_over_https_it_says_so_and_an_unknown_authority_is_hopeless(server, tmp_path):
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     subprocess.run([*made, "-keyout", tmp_path / "key", "-out", tmp_path / "cert"], check=True, capture_output=True)
