@@ -62,8 +62,11 @@ def find_crash(service: str, states: Sequence[ContainerState], first_restarts: M
     for state in states:
         grown = state.restarts - first_restarts.get(state.id, 0)
         if grown > RESTARTS_TOLERATED or (state.status == "restarting" and state.restarts > RESTARTS_TOLERATED):
-            found = f"container {state.name}, {state.restarts} restarts, last exit code {state.exit_code}"
-            return Crash(service, f"restarts again and again ({found})", state.id, state.exit_code)
+            # While it runs for a moment, the engine has forgotten with which code it ended before.
+            ended = None if state.status == "running" else state.exit_code
+            code = "" if ended is None else f", last exit code {ended}"
+            found = f"container {state.name}, {state.restarts} restarts{code}"
+            return Crash(service, f"restarts again and again ({found})", state.id, ended)
     if any(state.status in ("running", "restarting", "paused") for state in states):
         return None
     for state in states:

@@ -114,7 +114,7 @@ service:
   type: str
   sample: requisition
 exit_code:
-  description: The exit code of its container.
+  description: The exit code of its container; none when a looping one happened to run when it was looked at.
   returned: when a container has stopped or loops
   type: int
   sample: 1

@@ -312,7 +312,9 @@ def test_a_crash_loop_is_a_crash(project: Project) -> None:
     result = run.result()
     assert result["failed"]
     assert "The service cce restarts again and again" in result["msg"]
-    assert result["exit_code"] == 7
+    # Known only when the loop is seen between two runs; never the zero of a container that runs.
+    assert result["exit_code"] in (7, None)
+    assert ("last exit code 7" in result["msg"]) == (result["exit_code"] == 7)
     assert run.seconds < 12
 
 
