@@ -303,7 +303,6 @@ class Backup:
         os.makedirs(self.partial, mode=0o700, exist_ok=True)
         secret = None
         volumes = {self.partial: {"bind": IN_CONTAINER, "mode": "rw"}}
-        name = f"openlmis-backup-{what.replace(' ', '-')}-{self.container.short_id}"
         try:
             if with_password:
                 handle, secret = tempfile.mkstemp(prefix=".pgpass-", dir=os.path.dirname(self.partial))
@@ -312,7 +311,8 @@ class Backup:
                 volumes[secret] = {"bind": PASSWORD_FILE, "mode": "ro"}
             code, out, err = containers.run_once(
                 self.client,
-                name,
+                "backup-" + what.replace(" ", "-"),
+                self.container.short_id,
                 self.container.attrs["Image"],
                 command,
                 network_mode=f"container:{self.container.id}",
