@@ -9,12 +9,13 @@ import contextlib
 import fcntl
 import importlib.util
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import docker.errors
@@ -108,11 +109,20 @@ def env_file(release: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_files(server: Server, release: str) -> None:
+def leave_out(compose_file: pathlib.Path, services: Collection[str]) -> None:
+    """Take services out of a Compose file, as sites do that have no use for them."""
+    text = compose_file.read_text()
+    for name in services:
+        text = re.sub(r"(?m)^  %s:\n(?:(?:    .*)?\n)+" % re.escape(name), "", text)
+    compose_file.write_text(text)
+
+
+def write_files(server: Server, release: str, without: Collection[str] = ()) -> None:
     """The deployment folder as an operator of 3.3 has it, and an inventory beside it."""
     server.root.mkdir(parents=True, exist_ok=True)
     (server.root / MARK).write_text("Made by tests/rehearsal/rehearsal.py; `rehearsal.py down` removes this folder.\n")
     shutil.copytree(HERE / "deployment", server.project_src)
+    leave_out(server.project_src / "docker-compose.yml", without)
     settings = server.project_src / "settings.env"
     text = settings.read_text().replace("@BASE_URL@", server.base_url)
     settings.write_text(text.replace("@ADDRESS@", server.base_url.split("//")[1]))
@@ -201,9 +211,9 @@ def prerelease_sql() -> str:
     return "".join(blocks) + "reset search_path;\n"
 
 
-def fill(server: Server, users: int, seed: int, phone_column: bool) -> None:
+def fill(server: Server, users: int, seed: int, phone_column: bool, without: Collection[str] = ()) -> None:
     """Fill database and containers with what a server has collected over the years."""
-    script = people.data_sql(users, seed, phone_column)
+    script = people.data_sql(users, seed, phone_column, without)
     psql(server, (prerelease_sql() if phone_column else "") + script)
     server.container("ftp").exec_run(["sh", "-c", "echo order > /home/vsftpd/orders/ORDER-1.csv"])
 
@@ -214,9 +224,10 @@ def up(
     users: int = people.DEFAULT_USERS,
     seed: int = 34,
     phone_column: bool = False,
+    without: Collection[str] = (),
     say: Say = print,
 ) -> Server:
-    """A fresh server of a release; an earlier rehearsal server is removed first."""
+    """A fresh server of a release, `without` some of its services; an earlier rehearsal server is removed first."""
     check_compose()
     check_no_other_openlmis()
     images.ensure(say)
@@ -224,10 +235,10 @@ def up(
     server = Server(root)
     if root.exists() and any(root.iterdir()):
         raise RehearsalError("The folder %s is not empty and not the rehearsal's; name another one." % root)
-    write_files(server, release)
+    write_files(server, release, without)
     say("Starting OpenLMIS %s ..." % release)
     start(server, release)
-    fill(server, users, seed, phone_column)
+    fill(server, users, seed, phone_column, without)
     return server
 
 

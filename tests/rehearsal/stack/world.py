@@ -249,10 +249,15 @@ class Server:
             raise RehearsalError("The server refused the login of %s with status %d." % (username, reply.status))
         return reply.json["access_token"]
 
+    def components(self) -> list[str]:
+        """The components with a version page that this deployment has."""
+        text = (self.project_src / "docker-compose.yml").read_text()
+        return [name for name in COMPONENTS if "\n  %s:\n" % name in text]
+
     def versions(self) -> dict[str, str | None]:
         """What each component answers at its version page; None while it does not."""
         result: dict[str, str | None] = {}
-        for name in COMPONENTS:
+        for name in self.components():
             reply = self.http("GET", "/" + name)
             result[name] = reply.json.get("version") if reply.status == 200 and isinstance(reply.json, dict) else None
         return result
