@@ -51,6 +51,7 @@ def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
             "deployed": _deployed_paths(rendered, src, files, env_path),
         },
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
+        "running_images": running_images(project, services),
         "registry": _registry_address(project, services, release),
         "database_groups": deployment.database_groups(services),
         "edits": [edit._asdict() for edit in edits],
@@ -73,6 +74,16 @@ def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], relea
     wanted |= {image for name, image in release["services_added"].items() if name not in services}
     present = {tag for image in client.api.images() for tag in image["RepoTags"] or []}
     return sorted(wanted - present)
+
+
+def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict[str, Dict[str, str]]:
+    """Return the image of every service's container: the id that it runs and the reference that it was made from."""
+    containers = {service.name: project.service(service.name) for service in services}
+    return {
+        name: {"id": container.attrs["Image"], "name": container.attrs["Config"]["Image"]}
+        for name, container in containers.items()
+        if container is not None
+    }
 
 
 def docker_versions() -> Dict[str, str]:
@@ -122,18 +133,20 @@ def _service_facts(
     container = project.service(service.name)
     attributes = container.attrs if container is not None else {}
     state = attributes.get("State", {})
+    running, target = attributes.get("Config", {}).get("Image"), deployment.target_image(service, release, images)
     return {
         "image": service.image,
         "component": service.component,
         "stopped_for_upgrade": service.stopped_for_upgrade,
-        "target_image": deployment.target_image(service, release, images),
-        "current": service.component is None or service.image == deployment.target_image(service, release, images),
+        "target_image": target,
+        "current": service.component is None or service.image == target,
+        "stale": service.component is not None and running not in (None, target),
         "one_shot": service.one_shot,
         "profiles": deployment.active_profiles(service),
         "uses_database": "DATABASE_URL" in service.environment and service.component is not None,
         "container": container.id if container is not None else None,
         "container_name": container.name if container is not None else None,
-        "running_image": attributes.get("Config", {}).get("Image"),
+        "running_image": running,
         "running_image_id": attributes.get("Image"),
         "status": state.get("Status", "missing"),
         "exit_code": state.get("ExitCode"),

@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Records when each step of a run began and ended, and what only the run itself can know, in one JSON file.
   - The file is replaced atomically, file and directory synced, with mode 0600. It holds no password.
+  - A run belongs to one controller at a time, which the journal names; another one is refused.
   - Nothing is written in check mode.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -22,24 +23,72 @@ options:
     required: true
   state:
     description:
-      - V(read) returns the journal.
-      - V(started) notes that O(step) begins, in the run under way or else in a new one.
+      - V(read) returns the journal. A damaged one is none, and C(damaged) says what is wrong with it.
+      - V(claimed) makes O(holder) the one who goes on with the run under way. A damaged journal is moved aside. Where the
+        journal does not know the backup that was made of O(run), it takes it from O(backup_dir).
+      - V(started) notes that O(step) begins, in the run under way or else in a new one, unless it may be skipped.
       - V(done) notes that O(step) has ended, with O(data).
-      - V(finished) ends the run.
+      - V(failed) notes why the step did not end, and lets go of the run.
+      - V(finished) ends the run with O(outcome).
     type: str
-    choices: [read, started, done, finished]
+    choices: [read, claimed, started, done, failed, finished]
     default: read
   step:
     description: Name of the step.
     type: str
+  phase:
+    description: Which way the run goes. V(rollback) turns the last run round, whether it had finished or not, and ends it.
+    type: str
+    choices: [upgrade, rollback]
+    default: upgrade
+  plan:
+    description: The steps of this phase in their order. Each needs the one before it to be done in this run and phase.
+    type: list
+    elements: str
+    default: []
+  reached:
+    description:
+      - Whether what O(step) brings about is the case.
+      - A step is skipped only when it is, and the journal says that the step is done.
+    type: bool
+    default: false
   data:
     description: What to keep with the step.
     type: dict
     default: {}
   run:
-    description: What to keep with the run when O(state=started) begins a new one.
+    description:
+      - What to keep with the run when O(state=started) begins a new one; with O(state=done), what to change in it.
+      - With O(state=claimed), C(database) is the database's identity and C(to) the release.
     type: dict
     default: {}
+  holder:
+    description: Who works on the run, C(host), C(user), C(pid) and C(started), as the lookup P(openlmis.operations.controller#lookup) tells.
+    type: dict
+    default: {}
+  take_over:
+    description: Whether to go on with a run that somebody else holds.
+    type: bool
+    default: false
+  commands:
+    description: The commands to go on and to roll back, kept with the run.
+    type: dict
+    default: {}
+  backup_dir:
+    description: Where backups lie, for O(state=claimed).
+    type: path
+  finding:
+    description: Why the step failed, for O(state=failed).
+    type: str
+  server:
+    description: What M(openlmis.operations.server_info) found after the failure, for O(state=failed); none when it could not look.
+    type: dict
+    default: {}
+  outcome:
+    description: How the run ended.
+    type: str
+    choices: [upgraded, rolled back]
+    default: upgraded
 attributes:
   check_mode:
     description: Nothing is written; the journal on disk is returned.
@@ -62,7 +111,7 @@ EXAMPLES = r"""
     state: done
     step: backup
     data:
-      size: 1048576
+      bytes: 1048576
 """
 
 RETURN = r"""
@@ -74,6 +123,24 @@ under_way:
   description: Whether a run was begun and not finished.
   returned: success
   type: bool
+damaged:
+  description: What is wrong with the file, empty when nothing is.
+  returned: success
+  type: str
+skip:
+  description: Whether the step need not be done again.
+  returned: when O(state=started)
+  type: bool
+done:
+  description: The steps that are done in this run and phase.
+  returned: success
+  type: list
+  elements: str
+lines:
+  description: What an operator must know after a failure.
+  returned: when O(state=failed)
+  type: list
+  elements: str
 summary:
   description: Seconds of every step that has ended, and seconds offline, from the beginning of C(stop) to the end of the last step in which users are kept out.
   returned: success
@@ -83,93 +150,36 @@ summary:
 
 import json
 import os
-import tempfile
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
-LAST_OFFLINE_STEPS = ("smoke_test", "maintenance_off")
+
+def manifests(directory: str) -> list:
+    """Return the manifests of all backups in the directory as (folder, manifest), oldest first; unreadable ones are none."""
+    found = []
+    for name in sorted(os.listdir(directory)) if directory and os.path.isdir(directory) else []:
+        folder = os.path.join(directory, name)
+        try:
+            with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as stream:
+                found.append((folder, json.load(stream)))
+        except (OSError, ValueError):
+            continue
+    return found
 
 
-def read(path: str) -> Optional[Dict[str, Any]]:
-    """Return the journal at the path, None when there is none. Raises OperationError when it is not one."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            journal = json.load(stream)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise OperationError(f"{path} cannot be read as a journal ({error}); {_REMEDY}") from error
-    if not isinstance(journal, dict) or not isinstance(journal.get("steps"), list) or "run_id" not in journal:
-        raise OperationError(f"{path} is JSON but no journal; {_REMEDY}")
+def claim(params: dict, now: str) -> journals.Journal | None:
+    """Return the journal that this controller goes on with, mended where the world knows better; None without a run."""
+    path = params["path"]
+    journal, damaged = journals.load(path)
+    if damaged:
+        os.replace(path, f"{path}.damaged-{journals.run_id(now)}")
+    journal = journals.recovered(journal, manifests(params["backup_dir"]), params["run"], now)
+    if journal is not None and journals.under_way(journal):
+        journal = journals.held(journal, params["holder"], params["take_over"])
     return journal
-
-
-_REMEDY = "the journal of an upgrade run is expected there. Move the file away if no upgrade is under way on this server, and run again."
-
-
-def write(path: str, journal: Dict[str, Any]) -> None:
-    """Replace the journal so that a crash leaves the old one or the new one, never a part."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, prefix=".journal-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(journal, stream, indent=2, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
-    folder = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def under_way(journal: Optional[Dict[str, Any]]) -> bool:
-    """Tell whether the journal's run was begun and not finished."""
-    return journal is not None and not journal["finished"]
-
-
-def started(journal: Optional[Dict[str, Any]], step: str, run: Dict[str, Any], now: str) -> Dict[str, Any]:
-    """Return the journal with the step begun; a finished run, or none, makes place for a new one."""
-    if not under_way(journal):
-        run_id = now.replace("-", "").replace(":", "").split(".")[0] + "Z"
-        journal = {"run_id": run_id, "started": now, "finished": None, "run": run, "steps": []}
-    steps = journal["steps"] + [{"step": step, "started": now, "finished": None, "data": {}}]
-    return dict(journal, steps=steps)
-
-
-def done(journal: Optional[Dict[str, Any]], step: str, data: Dict[str, Any], now: str) -> Dict[str, Any]:
-    """Return the journal with the step ended. Raises OperationError when the step that runs is another one."""
-    running = journal["steps"][-1] if journal and journal["steps"] else {"step": "none", "finished": None}
-    if running["step"] != step or running["finished"]:
-        raise OperationError(
-            f"The journal's last step is {running['step']}; {step}, begun and not ended, is expected."
-            " Another run may be writing to the same journal: see that only one is under way, and run again."
-        )
-    return dict(journal, steps=journal["steps"][:-1] + [dict(running, finished=now, data=data)])
-
-
-def seconds(begin: str, end: str) -> float:
-    """Return the seconds between two times of the journal, to a tenth."""
-    return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds(), 1)
-
-
-def summarise(journal: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
-    steps = [step for step in journal["steps"] if step["finished"]] if journal else []
-    closed = next((step["started"] for step in steps if step["step"] == "stop"), None)
-    opened = next((step["finished"] for step in reversed(steps) if step["step"] in LAST_OFFLINE_STEPS), None)
-    return {
-        "offline": seconds(closed, opened) if closed and opened else None,
-        "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],
-    }
 
 
 def main() -> None:
@@ -177,27 +187,62 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["read", "started", "done", "finished"], "default": "read"},
+            "state": {
+                "type": "str",
+                "choices": ["read", "claimed", "started", "done", "failed", "finished"],
+                "default": "read",
+            },
             "step": {"type": "str"},
+            "phase": {"type": "str", "choices": ["upgrade", "rollback"], "default": "upgrade"},
+            "plan": {"type": "list", "elements": "str", "default": []},
+            "reached": {"type": "bool", "default": False},
             "data": {"type": "dict", "default": {}},
             "run": {"type": "dict", "default": {}},
+            "holder": {"type": "dict", "default": {}},
+            "take_over": {"type": "bool", "default": False},
+            "commands": {"type": "dict", "default": {}},
+            "backup_dir": {"type": "path"},
+            "finding": {"type": "str"},
+            "server": {"type": "dict", "default": {}},
+            "outcome": {"type": "str", "choices": ["upgraded", "rolled back"], "default": "upgraded"},
         },
-        required_if=[("state", "started", ("step",)), ("state", "done", ("step",))],
+        required_if=[("state", "started", ("step",)), ("state", "done", ("step",)), ("state", "failed", ("finding",))],
         supports_check_mode=True,
     )
-    params, now = module.params, datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    params, state = module.params, module.params["state"]
+    now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    result = {}
     try:
-        journal = read(params["path"])
-        changed = params["state"] != "read" and not module.check_mode
-        if changed:
-            if params["state"] == "started":
-                journal = started(journal, params["step"], params["run"], now)
-            elif params["state"] == "done":
-                journal = done(journal, params["step"], params["data"], now)
-            elif journal is not None:
-                journal = dict(journal, finished=now)
-            write(params["path"], journal)
-        module.exit_json(changed=changed, journal=journal, under_way=under_way(journal), summary=summarise(journal))
+        journal, damaged = journals.load(params["path"])
+        before, writes = journal, state != "read" and not module.check_mode
+        if state == "started":
+            journals.require_phase(journal, params["phase"])
+            result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
+        if state == "failed":
+            result["lines"] = journals.failure_lines(journal, params["server"], params["finding"], params["commands"])
+        if writes and state == "claimed":
+            journal = claim(params, now)
+        elif writes and damaged:
+            raise OperationError(damaged)
+        elif writes and state == "started" and not result["skip"]:
+            journal = journals.started(journal, params, now)
+        elif writes and state == "done":
+            journal = journals.done(journal, params["step"], params["data"], params["run"], now)
+        elif writes and state == "failed" and journals.under_way(journal):
+            journal = journals.failed(journal, params["finding"], now)
+        elif writes and state == "finished" and journal is not None:
+            journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
+        if journal is not None and journal != before:
+            journals.save(params["path"], journal)
+        module.exit_json(
+            changed=journal != before,
+            journal=journal,
+            damaged=damaged,
+            under_way=journals.under_way(journal),
+            done=sorted(journals.finished_steps(journal, params["phase"])),
+            summary=journals.summarise(journal),
+            **result,
+        )
     except OperationError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -1,0 +1,163 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: controller
+short_description: Tell who runs this playbook, and how to run it again
+version_added: "0.1.0"
+description:
+  - Returns one dictionary about the C(ansible-playbook) process on the controller, for the journal of a run and for the messages
+    after a failure.
+  - Extra variables whose name says that they are secret are shown with C(...) in place of their value.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+options:
+  _terms:
+    description: None are needed.
+    type: list
+    elements: str
+  earlier:
+    description: Who held the run before, as this lookup told then.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Say how to go on
+  ansible.builtin.debug:
+    msg: "{{ lookup('openlmis.operations.controller').resume }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One dictionary.
+  type: list
+  elements: dict
+  contains:
+    holder:
+      description: C(host), C(user), C(pid) and C(started) (clock ticks since boot, none where unknown) of this process.
+      type: dict
+    resume:
+      description: The command line of this playbook without what is meant for one time, such as C(--check) and C(--tags).
+      type: str
+    rollback:
+      description: The same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade).
+      type: str
+    earlier_is_gone:
+      description: Whether O(earlier) was a process on this controller that runs no more.
+      type: bool
+"""
+
+import getpass
+import json
+import multiprocessing
+import os
+import re
+import shlex
+import socket
+from typing import Any, Iterable, Mapping
+
+from ansible import constants
+from ansible.context import CLIARGS
+from ansible.parsing.splitter import parse_kv
+from ansible.plugins.lookup import LookupBase
+
+SECRET = re.compile(r"pass|secret|token|key$", re.IGNORECASE)
+# Options of ansible-playbook with a value, and those without, that a later run needs as well.
+VALUED = {
+    "subset": "--limit", "remote_user": "--user", "connection": "--connection", "private_key_file": "--private-key",
+    "become_user": "--become-user", "ssh_common_args": "--ssh-common-args", "ssh_extra_args": "--ssh-extra-args",
+}
+DEFAULTS = {"connection": constants.DEFAULT_TRANSPORT, "become_user": constants.DEFAULT_BECOME_USER}
+REPEATED = {"vault_ids": "--vault-id", "vault_password_files": "--vault-password-file", "module_path": "--module-path"}
+FLAGS = {
+    "become": "--become", "ask_pass": "--ask-pass", "become_ask_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass",
+}
+
+
+def started(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since boot; None when it is not there or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return int(stream.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def alive(pid: int, begin: int | None) -> bool:
+    """Tell whether the process that began then still runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return begin is None or started(pid) == begin
+
+
+def without_secrets(text: str) -> str:
+    """Return an argument of C(--extra-vars) with the values of secret variables replaced; a file's name stays."""
+    if text.startswith("@"):
+        return text
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = parse_kv(text)
+        return " ".join(f"{name}={'...' if SECRET.search(name) else shlex.quote(str(value))}" for name, value in values.items())
+    if not isinstance(values, dict):
+        return "..."
+    return json.dumps({name: "..." if SECRET.search(name) else value for name, value in values.items()})
+
+
+def command_line(arguments: Mapping[str, Any], playbook: str, directory: str, inventory: Iterable[str]) -> str:
+    """Return the shell command that runs the playbook as these parsed arguments do, from any directory."""
+    words = ["ansible-playbook"]
+    for source in inventory:
+        words += ["--inventory", source]
+    words += [
+        word
+        for name, flag in VALUED.items()
+        if arguments.get(name) and arguments[name] != DEFAULTS.get(name)
+        for word in (flag, str(arguments[name]))
+    ]
+    for name, flag in REPEATED.items():
+        words += [word for value in arguments.get(name) or () for word in (flag, str(value))]
+    words += [flag for name, flag in FLAGS.items() if arguments.get(name)]
+    words += [word for text in arguments.get("extra_vars") or () for word in ("--extra-vars", without_secrets(text))]
+    return f"cd {shlex.quote(directory)} && {shlex.join([*words, playbook])}"
+
+
+def back(playbook: str) -> str | None:
+    """Return the playbook that undoes this one: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by full name."""
+    place, name = re.match(r"(.*?)([^/.]*(?:\.\d+)*(?:\.ya?ml)?)$", playbook).groups()
+    return f"{place}rollback{name[len('upgrade'):]}" if name.startswith("upgrade") else None
+
+
+class LookupModule(LookupBase):
+    """The lookup behind the documentation above."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return one dictionary."""
+        self.set_options(var_options=variables, direct=kwargs)
+        earlier = self.get_option("earlier") or {}
+        # A task runs in a process of its own; the one that the operator sees is its parent.
+        parent = multiprocessing.parent_process()
+        pid = parent.pid if parent else os.getpid()
+        host = socket.gethostname()
+        playbook = (CLIARGS.get("args") or ["playbook.yml"])[0]
+        sources = CLIARGS.get("inventory") or ()
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        default = {str(source) for source in constants.DEFAULT_HOST_LIST}
+        sources = [source for source in sources if source not in default]
+        commands = [command_line(CLIARGS, name, os.getcwd(), sources) for name in (playbook, back(playbook)) if name]
+        return [
+            {
+                "holder": {"host": host, "user": getpass.getuser(), "pid": pid, "started": started(pid)},
+                "resume": commands[0],
+                "rollback": commands[1] if len(commands) > 1 else None,
+                "earlier_is_gone": bool(earlier) and earlier.get("host") == host and not alive(earlier["pid"], earlier["started"]),
+            }
+        ]

@@ -1,0 +1,266 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The journal of a run: what only the run itself can know. All but C(load) and C(save) are pure functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from datetime import datetime
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+Journal = Dict[str, Any]
+LAST_OFFLINE_STEP = "maintenance_off"
+BACKUP = "backup"
+
+
+def load(path: str) -> Tuple[Optional[Journal], str]:
+    """Return the journal at the path, None when there is none, and what is wrong with a file that is no journal."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            journal = json.load(stream)
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError) as error:
+        return None, f"{path} cannot be read as a journal ({error}); {_REMEDY}"
+    known = isinstance(journal, dict) and isinstance(journal.get("steps"), list) and "run_id" in journal
+    return (journal, "") if known else (None, f"{path} is JSON but no journal; {_REMEDY}")
+
+
+_REMEDY = (
+    "the journal of an upgrade run is expected there. Run the playbook again: it moves the file aside and takes what it"
+    " needs from the backup."
+)
+
+
+def save(path: str, journal: Journal) -> None:
+    """Replace the journal so that a crash leaves the old one or the new one, never a part. Raises OSError."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=directory, prefix=".journal-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(journal, stream, indent=2, sort_keys=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except OSError:
+        os.unlink(name)
+        raise
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def run_id(now: str) -> str:
+    """Return the id of a run that begins at this time of the journal (C(2026-11-22T19:00:00.000) -> C(20261122T190000Z))."""
+    return now.replace("-", "").replace(":", "").split(".")[0] + "Z"
+
+
+def under_way(journal: Optional[Journal]) -> bool:
+    """Tell whether the journal's run was begun and not finished."""
+    return journal is not None and not journal["finished"]
+
+
+def finished_steps(journal: Optional[Journal], phase: str) -> Set[str]:
+    """Return the steps that the run under way has done in this phase."""
+    if journal is None or not under_way(journal) or journal["phase"] != phase:
+        return set()
+    return {entry["step"] for entry in journal["steps"] if entry["finished"] and entry["phase"] == phase}
+
+
+def require_phase(journal: Optional[Journal], phase: str) -> None:
+    """Raise OperationError when an upgrade is asked for while a rollback is under way."""
+    if journal is not None and under_way(journal) and journal["phase"] == "rollback" and phase == "upgrade":
+        raise OperationError(
+            f"The rollback of run {journal['run_id']} is under way; a run that goes forward, or none, is expected. Finish the"
+            " rollback first, with the playbook rollback-3.4.yml; after it the upgrade may begin afresh."
+        )
+
+
+def may_skip(journal: Optional[Journal], step: str, phase: str, reached: bool) -> bool:
+    """Tell whether the journal and the world agree that the step is done."""
+    return reached and step in finished_steps(journal, phase)
+
+
+def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Journal:
+    """Return the journal with the step begun; a finished run, or none, makes place for a new one.
+
+    Raises OperationError when somebody else holds the run, or the step before this one of the plan is not done.
+    """
+    step, phase, plan = params["step"], params["phase"], params["plan"]
+    if journal is not None and phase == "rollback" and journal["phase"] == "upgrade":
+        journal = dict(journal, phase=phase, finished=None, outcome=None)
+    elif journal is None or not under_way(journal):
+        journal = {"run_id": run_id(now), "started": now, "finished": None, "outcome": None, "phase": phase}
+        journal.update(run=params["run"], steps=[], holder={})
+    before = plan[plan.index(step) - 1] if step in plan[1:] else None
+    if before and before not in finished_steps(journal, phase):
+        raise OperationError(
+            f"Step {step} was asked for, and the journal says that {before}, which comes before it, is not done in run"
+            f" {journal['run_id']}; it is expected to be. Run the playbook without --tags: it does what is missing and skips the rest."
+        )
+    journal = held(journal, params["holder"], params["take_over"])
+    entry = {"step": step, "phase": phase, "started": now, "finished": None, "data": {}}
+    return dict(journal, steps=journal["steps"] + [entry], commands=params["commands"] or journal.get("commands", {}))
+
+
+def held(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journal:
+    """Return the journal in the hands of this holder. Raises OperationError when another one has it."""
+    current = journal.get("holder") or {}
+    if current and current != holder and not take_over:
+        last = journal["steps"][-1] if journal["steps"] else {"step": "none", "started": journal["started"], "finished": None}
+        raise OperationError(
+            f"Run {journal['run_id']} is in the hands of {current.get('user')} at {current.get('host')} (process {current.get('pid')}),"
+            f" last seen with step {last['step']} at {last['finished'] or last['started']} UTC; one controller at a time is expected. Wait"
+            " for it or end it; if it is gone for good, run again with openlmis_take_over=true."
+        )
+    return dict(journal, holder=dict(holder))
+
+
+def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Mapping[str, Any], now: str) -> Journal:
+    """Return the journal with the step ended. Raises OperationError when the step that runs is another one."""
+    running = journal["steps"][-1] if journal and journal["steps"] else {"step": "none", "finished": None}
+    if journal is None or running["step"] != step or running["finished"]:
+        raise OperationError(
+            f"The journal's last step is {running['step']}; {step}, begun and not ended, is expected."
+            " Another run may be writing to the same journal: see that only one is under way, and run again."
+        )
+    steps = journal["steps"][:-1] + [dict(running, finished=now, data=dict(data))]
+    return dict(journal, steps=steps, run={**journal["run"], **run})
+
+
+def failed(journal: Journal, finding: str, now: str) -> Journal:
+    """Return the journal with the reason at the step that did not end, and with nobody holding the run."""
+    steps = list(journal["steps"])
+    if steps and not steps[-1]["finished"]:
+        steps[-1] = dict(steps[-1], failed=now, finding=finding)
+    return dict(journal, steps=steps, holder={})
+
+
+def recovered(
+    journal: Optional[Journal], manifests: Sequence[Tuple[str, Mapping[str, Any]]], run: Mapping[str, Any], now: str
+) -> Optional[Journal]:
+    """Return the journal with the backup that it should know, made anew from a backup where it was lost.
+
+    C(manifests) are (folder, manifest), oldest first; C(run) holds the database's identity and, in C(release), what its histories are.
+    A lost journal is made anew only for a database that is no longer at the release that was backed up: only then something
+    was under way, and the same name, OID, system identifier and volumes tell that it is the one backed up.
+    """
+    if journal is None:
+        fitting = [
+            (folder, manifest)
+            for folder, manifest in manifests
+            if run.get("database") and (manifest.get("database") or {}).get("identity") == run["database"]
+        ]
+        if not fitting or run.get("release") == fitting[-1][1]["release"] or run.get("complete"):
+            return None
+        manifest = fitting[-1][1]
+        journal = {"run_id": manifest["run"], "started": now, "finished": None, "outcome": None, "phase": "upgrade"}
+        journal.update(steps=[], holder={}, run={"from": manifest["release"], **_kept(run)})
+    if not under_way(journal) or any(entry["step"] == BACKUP and entry["finished"] for entry in journal["steps"]):
+        return journal
+    own = [(folder, manifest) for folder, manifest in manifests if manifest.get("run") == journal["run_id"]]
+    if not own:
+        return journal
+    folder, manifest = own[-1]
+    at = manifest.get("created", now)
+    known = [("pull", {"images": manifest.get("images", {})}), ("maintenance_on", {}), ("stop", {})]
+    entries = [_entry(step, at, data) for step, data in known if step not in finished_steps(journal, "upgrade")]
+    entries.append(_entry(BACKUP, at, {"dest": folder, "recovered": True}))
+    return dict(journal, steps=journal["steps"] + entries)
+
+
+def _entry(step: str, at: str, data: Mapping[str, Any]) -> Dict[str, Any]:
+    return {"step": step, "phase": "upgrade", "started": at, "finished": at, "data": dict(data)}
+
+
+def _kept(run: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: run[key] for key in ("to", "database", "users") if key in run}
+
+
+def failure_lines(
+    journal: Optional[Journal], server: Mapping[str, Any], finding: str, commands: Mapping[str, str]
+) -> List[str]:
+    """Return what an operator must know after a failure: step, finding, state of the server, and the ways on and back."""
+    entry = journal["steps"][-1] if journal is not None and under_way(journal) and journal["steps"] else None
+    if journal is None or entry is None:
+        return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
+    where = f"after step {entry['step']}" if entry["finished"] else f"in step {entry['step']}"
+    what = "rollback" if journal["phase"] == "rollback" else "upgrade"
+    backup = next((e for e in reversed(journal["steps"]) if e["step"] == BACKUP and e["finished"]), None)
+    lines = [
+        f"FAILED    The {what} {journal['run_id']} stopped {where}.",
+        f"Found     {finding}",
+        f"Database  {describe_database(server)}",
+        f"Services  {describe_services(server)}",
+        f"Users     {describe_gate(journal)}",
+        f"Backup    {backup['data'].get('dest', 'the one that the site makes itself') + ', proven' if backup else 'none yet; the database has not been changed'}",
+        f"Go on     {commands.get('resume', '')}",
+    ]
+    if what == "upgrade":
+        lines.append(f"Roll back {commands.get('rollback', '')}")
+    return lines
+
+
+def describe_database(server: Mapping[str, Any]) -> str:
+    """Say in one sentence how far the database is."""
+    database = server.get("database") or {}
+    if not server:
+        return "could not be looked at"
+    if database.get("error"):
+        return f"does not answer: {database['error']}"
+    waiting = {name: len(h["missing"]) for name, h in server["histories"].items() if h["missing"]}
+    if server["release"] == server["release_target"]:
+        left = database.get("users_without_details")
+        return f"at {server['release']}; {'all contact details are copied' if left == 0 else f'contact details of {left} users are not copied'}"
+    if server["release"]:
+        return f"at {server['release']}, no migration of {server['release_target']} in it"
+    listed = ", ".join(f"{name} lacks {count}" for name, count in sorted(waiting.items())) or "a mix of releases"
+    return f"on the way to {server['release_target']}: migrations missing: {listed}"
+
+
+def describe_services(server: Mapping[str, Any]) -> str:
+    """Say in one sentence which of the services that the upgrade stops and starts have containers."""
+    services = {n: s for n, s in (server.get("services") or {}).items() if s["stopped_for_upgrade"] and not s["one_shot"]}
+    if not services:
+        return "could not be looked at"
+    down = sorted(name for name, s in services.items() if s["status"] != "running")
+    if not down:
+        return "all run"
+    return "stopped" if len(down) == len(services) else f"{', '.join(down)} not running, the others are"
+
+
+def describe_gate(journal: Journal) -> str:
+    """Say in one sentence whether users are kept out, by what the journal's last gate step did."""
+    for entry in reversed(journal["steps"]):
+        if entry["step"] == "maintenance_on" and entry["finished"]:
+            kind = entry["data"].get("gate")
+            return "are NOT kept out by this runbook (openlmis_gate: none)" if kind == "none" else "are still kept out"
+        if entry["step"] == "maintenance_off" and entry["finished"]:
+            return "are let in"
+    return "are not kept out"
+
+
+def seconds(begin: str, end: str) -> float:
+    """Return the seconds between two times of the journal, to a tenth."""
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds(), 1)
+
+
+def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
+    """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
+    steps = [step for step in journal["steps"] if step["finished"]] if journal else []
+    steps = [step for step in steps if journal and step["phase"] == journal["phase"]]
+    closed = next((step["started"] for step in steps if step["step"] == "stop"), None)
+    opened = next((step["finished"] for step in reversed(steps) if step["step"] == LAST_OFFLINE_STEP), None)
+    return {
+        "offline": seconds(closed, opened) if closed and opened else None,
+        "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],
+    }

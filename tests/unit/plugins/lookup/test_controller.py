@@ -1,0 +1,60 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+from ansible_collections.openlmis.operations.plugins.lookup import controller
+
+
+@pytest.mark.parametrize(
+    "given, shown",
+    [
+        ("@vars.yml", "@vars.yml"),
+        ("openlmis_confirm=false x='a b'", "openlmis_confirm=false x='a b'"),
+        ("openlmis_admin_password=hunter2", "openlmis_admin_password=..."),
+        ('{"openlmis_client_secret": "hunter2", "n": 1}', '{"openlmis_client_secret": "...", "n": 1}'),
+        ('["hunter2"]', "..."),
+    ],
+)
+def test_secret_variables_are_not_shown(given, shown):
+    assert controller.without_secrets(given) == shown
+
+
+def test_the_command_keeps_what_every_run_needs_and_drops_what_was_meant_once():
+    arguments = {
+        "subset": "lmis", "become": True, "connection": "ssh", "tags": ["check"], "check": True, "vault_ids": ["prod@ask"],
+        "extra_vars": ("openlmis_confirm=false", "db_password=x"),
+    }
+    assert controller.command_line(arguments, "up grade.yml", "/opt/my site", ["inventory.yml"]) == (
+        "cd '/opt/my site' && ansible-playbook --inventory inventory.yml --limit lmis --vault-id prod@ask --become"
+        " --extra-vars openlmis_confirm=false --extra-vars db_password=... 'up grade.yml'"
+    )
+
+
+@pytest.mark.parametrize(
+    "forth, back",
+    [
+        ("playbooks/upgrade-3.4.yml", "playbooks/rollback-3.4.yml"),
+        ("upgrade_3_4.yml", "rollback_3_4.yml"),
+        ("openlmis.operations.upgrade_3_4", "openlmis.operations.rollback_3_4"),
+        ("/opt/x.y/upgrade-3.4.yml", "/opt/x.y/rollback-3.4.yml"),
+        ("site.yml", None),
+    ],
+)
+def test_the_playbook_that_goes_back(forth, back):
+    assert controller.back(forth) == back
+
+
+def test_a_process_is_known_by_its_number_and_its_beginning():
+    begin = controller.started(os.getpid())
+    assert begin
+    assert controller.alive(os.getpid(), begin)
+    assert not controller.alive(os.getpid(), begin - 1)
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    assert not controller.alive(gone.pid, None)

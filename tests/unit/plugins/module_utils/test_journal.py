@@ -1,0 +1,238 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+AT = "2026-01-02T19:00:0{}.000"
+PLAN = ["pull", "maintenance_on", "stop", "backup"]
+ME = {"host": "laptop", "user": "asha", "pid": 7, "started": 70}
+OTHER = {"host": "office", "user": "asha", "pid": 8, "started": 80}
+IDENTITY = {"name": "open_lmis", "oid": 16384, "system_identifier": "1", "mounts": {"/data": "abc"}}
+COMMANDS = {"resume": "go on", "rollback": "go back"}
+
+
+def begin(journal, step, second, **options):
+    params = {"step": step, "phase": "upgrade", "plan": [], "run": {}, "holder": ME, "take_over": False, "commands": {}}
+    return journals.started(journal, {**params, **options}, AT.format(second))
+
+
+def end(journal, step, second, data=None, run=None):
+    return journals.done(journal, step, data or {}, run or {}, AT.format(second))
+
+
+def stopped():
+    """A run whose stop took 3 s and whose gate went down 5 s after the stop began."""
+    text = end(begin(None, "stop", 0, run={"from": "3.3.1"}), "stop", 3)
+    return end(begin(text, "maintenance_off", 4, run={"from": "other"}), "maintenance_off", 5)
+
+
+def test_a_run_keeps_what_it_began_with():
+    assert stopped()["run"] == {"from": "3.3.1"}
+    assert stopped()["run_id"] == "20260102T190000Z"
+
+
+def test_summary_of_seconds():
+    assert journals.summarise(stopped()) == {
+        "offline": 5.0,
+        "steps": [{"step": "stop", "seconds": 3.0}, {"step": "maintenance_off", "seconds": 1.0}],
+    }
+    assert journals.summarise(None) == {"offline": None, "steps": []}
+
+
+def test_a_finished_run_makes_place_for_a_new_one():
+    finished = dict(stopped(), finished=AT.format(6))
+    assert not journals.under_way(finished)
+    again = begin(finished, "pull", 7, run={"from": "x"})
+    assert [step["step"] for step in again["steps"]] == ["pull"]
+    assert again["run"] == {"from": "x"}
+    assert again["run_id"] != finished["run_id"]
+
+
+def test_a_step_that_was_cut_off_stays_unfinished():
+    text = begin(begin(stopped(), "wait", 6), "wait", 7)
+    text = end(text, "wait", 8)
+    assert [step["finished"] for step in text["steps"][-2:]] == [None, AT.format(8)]
+
+
+@pytest.mark.parametrize("step", ["backup", "maintenance_off"])
+def test_only_the_running_step_can_end(step):
+    with pytest.raises(OperationError, match="The journal's last step is maintenance_off"):
+        end(stopped(), step, 9)
+
+
+def test_a_step_is_skipped_only_when_journal_and_world_agree():
+    text = end(begin(None, "stop", 0), "stop", 1)
+    assert journals.may_skip(text, "stop", "upgrade", True)
+    assert not journals.may_skip(text, "stop", "upgrade", False)
+    assert not journals.may_skip(text, "backup", "upgrade", True)
+    assert not journals.may_skip(begin(None, "stop", 0), "stop", "upgrade", True)
+    assert not journals.may_skip(text, "stop", "rollback", True)
+    assert not journals.may_skip(dict(text, finished=AT.format(2)), "stop", "upgrade", True)
+    assert not journals.may_skip(None, "stop", "upgrade", True)
+
+
+def test_a_step_needs_the_one_before_it():
+    text = end(begin(None, "pull", 0, plan=PLAN), "pull", 1)
+    with pytest.raises(OperationError, match="stop was asked for, and the journal says that maintenance_on"):
+        begin(text, "stop", 2, plan=PLAN)
+    with pytest.raises(OperationError, match="without --tags"):
+        begin(None, "backup", 2, plan=PLAN)
+    text = end(begin(text, "maintenance_on", 2, plan=PLAN), "maintenance_on", 3)
+    assert begin(text, "stop", 4, plan=PLAN)["steps"][-1]["step"] == "stop"
+
+
+def test_a_run_in_other_hands_is_refused_with_who_and_when():
+    text = begin(None, "pull", 0, holder=OTHER)
+    with pytest.raises(OperationError, match=r"20260102T190000Z is in the hands of asha at office \(process 8\), last seen with step pull at 2026"):
+        begin(text, "pull", 1)
+    assert begin(text, "pull", 1, take_over=True)["holder"] == ME
+    assert begin(journals.failed(text, "no", AT.format(1)), "pull", 2)["holder"] == ME
+
+
+def test_a_rollback_turns_a_run_round_and_the_upgrade_waits_for_it():
+    finished = dict(stopped(), finished=AT.format(6), outcome="upgraded")
+    text = begin(finished, "maintenance_on", 7, phase="rollback", plan=["maintenance_on", "stop"])
+    assert (text["run_id"], text["phase"], text["finished"]) == (finished["run_id"], "rollback", None)
+    assert journals.finished_steps(text, "rollback") == set()
+    journals.require_phase(text, "rollback")
+    with pytest.raises(OperationError, match="rollback of run 20260102T190000Z is under way"):
+        journals.require_phase(text, "upgrade")
+    journals.require_phase(dict(text, finished=AT.format(9)), "upgrade")
+    journals.require_phase(finished, "upgrade")
+
+
+def test_a_step_may_change_what_the_run_knows():
+    text = end(begin(None, "restore", 0, run={"database": 1, "to": "x"}), "restore", 1, run={"database": 2})
+    assert text["run"] == {"database": 2, "to": "x"}
+
+
+def manifest(**other):
+    known = {"run": "20260101T000000Z", "release": "3.3.1", "created": AT.format(0), "images": {"auth": {"id": "1"}}}
+    return {**known, "database": {"identity": IDENTITY}, **other}
+
+
+def lost(release, manifests, **run):
+    return journals.recovered(None, manifests, {"database": IDENTITY, "release": release, "to": "3.4.0", **run}, AT.format(9))
+
+
+def test_a_lost_journal_is_made_anew_from_the_backup_of_this_very_database():
+    text = lost(None, [("/b/0", manifest(run="earlier")), ("/b/1", manifest())])
+    assert text["run_id"] == "20260101T000000Z"
+    assert text["run"] == {"from": "3.3.1", "to": "3.4.0", "database": IDENTITY}
+    assert journals.finished_steps(text, "upgrade") == {"pull", "maintenance_on", "stop", "backup"}
+    assert text["steps"][0]["data"]["images"] == {"auth": {"id": "1"}}
+    assert text["steps"][-1]["data"]["dest"] == "/b/1"
+
+
+def test_nothing_is_made_of_a_backup_where_nothing_is_under_way():
+    assert lost("3.3.1", [("/b/1", manifest())]) is None
+    assert lost("3.4.0", [("/b/1", manifest())], complete=True) is None
+    assert lost("3.4.0", [("/b/1", manifest())]) is not None
+
+
+def test_a_backup_of_another_database_is_none():
+    assert lost(None, [("/b/1", manifest(database={"identity": dict(IDENTITY, oid=2)}))]) is None
+    assert lost(None, [("/b/1", manifest(database=None))], database=None) is None
+    assert lost(None, []) is None
+
+
+def test_a_journal_older_than_its_backup_learns_of_it():
+    text = dict(end(begin(None, "pull", 0), "pull", 1), run_id="20260101T000000Z")
+    known = journals.recovered(text, [("/b/1", manifest())], {"database": IDENTITY, "release": None}, AT.format(9))
+    assert journals.finished_steps(known, "upgrade") == {"pull", "maintenance_on", "stop", "backup"}
+    assert [entry["step"] for entry in known["steps"]].count("pull") == 1
+    assert journals.recovered(text, [("/b/1", manifest(run="x"))], {"database": IDENTITY}, AT.format(9)) == text
+    assert journals.recovered(known, [("/b/1", manifest())], {"database": IDENTITY}, AT.format(9)) == known
+
+
+FACTS = {
+    "release": None,
+    "release_target": "3.4.0",
+    "database": {"error": None, "users_without_details": 4},
+    "histories": {"auth": {"missing": []}, "requisition": {"missing": ["1", "2"]}},
+    "services": {
+        "auth": {"stopped_for_upgrade": True, "one_shot": False, "status": "running"},
+        "requisition": {"stopped_for_upgrade": True, "one_shot": False, "status": "missing"},
+        "db": {"stopped_for_upgrade": False, "one_shot": False, "status": "exited"},
+        "service-configuration": {"stopped_for_upgrade": True, "one_shot": True, "status": "exited"},
+    },
+}
+
+
+def test_a_failure_says_step_finding_state_and_both_ways():
+    text = end(begin(None, "maintenance_on", 0), "maintenance_on", 1, {"gate": "firewall"})
+    text = end(begin(text, "backup", 1), "backup", 2, {"dest": "/b/1"})
+    text = journals.failed(begin(text, "wait", 3), "requisition ended", AT.format(4))
+    assert journals.failure_lines(text, FACTS, "requisition ended", COMMANDS) == [
+        "FAILED    The upgrade 20260102T190000Z stopped in step wait.",
+        "Found     requisition ended",
+        "Database  on the way to 3.4.0: migrations missing: requisition lacks 2",
+        "Services  requisition not running, the others are",
+        "Users     are still kept out",
+        "Backup    /b/1, proven",
+        "Go on     go on",
+        "Roll back go back",
+    ]
+    assert text["steps"][-1]["finding"] == "requisition ended"
+    assert text["holder"] == {}
+
+
+def test_a_failure_before_the_run_says_that_nothing_was_changed():
+    assert journals.failure_lines(None, FACTS, "no login", COMMANDS)[:2] == ["Stopped before anything was changed.", "Found     no login"]
+
+
+def test_a_failed_rollback_offers_only_to_go_on():
+    text = begin(None, "restore", 0, phase="rollback")
+    lines = journals.failure_lines(text, {}, "no room", COMMANDS)
+    assert lines[0] == "FAILED    The rollback 20260102T190000Z stopped in step restore."
+    assert lines[-1] == "Go on     go on"
+    assert "Database  could not be looked at" in lines
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"release": "3.3.1"}, "at 3.3.1, no migration of 3.4.0 in it"),
+        ({"release": "3.4.0"}, "at 3.4.0; contact details of 4 users are not copied"),
+        ({"release": "3.4.0", "database": {"error": None, "users_without_details": 0}}, "at 3.4.0; all contact details are copied"),
+        ({"database": {"error": "no route"}}, "does not answer: no route"),
+    ],
+)
+def test_the_database_in_a_sentence(changes, said):
+    assert journals.describe_database({**FACTS, **changes}) == said
+
+
+def test_the_gate_in_a_sentence():
+    closed = end(begin(None, "maintenance_on", 0), "maintenance_on", 1, {"gate": "none"})
+    assert "NOT kept out" in journals.describe_gate(closed)
+    assert journals.describe_gate(end(begin(closed, "maintenance_off", 2), "maintenance_off", 3)) == "are let in"
+    assert journals.describe_gate(begin(None, "pull", 0)) == "are not kept out"
+
+
+def test_written_whole_private_and_read_back(tmp_path):
+    path = tmp_path / "state" / "journal.json"
+    journals.save(str(path), stopped())
+    assert journals.load(str(path)) == (stopped(), "")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["journal.json"]
+
+
+@pytest.mark.parametrize("text", ["", '{"run_id": 1', "[]", json.dumps({"steps": {}})])
+def test_what_is_no_journal_is_said(tmp_path, text):
+    path = tmp_path / "journal.json"
+    path.write_text(text)
+    journal, damaged = journals.load(str(path))
+    assert journal is None
+    assert "it moves the file aside" in damaged
+
+
+def test_no_file_is_no_journal(tmp_path):
+    assert journals.load(str(tmp_path / "none")) == (None, "")
