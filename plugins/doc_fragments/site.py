@@ -32,9 +32,8 @@ options:
         type: str
         required: true
       version:
-        description: The version that it must name.
+        description: The version that it must name. Without one any will do.
         type: str
-        required: true
       path:
         description: Where it names its version. The default is a slash and O(components[].name).
         type: str

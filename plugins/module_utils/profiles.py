@@ -4,7 +4,8 @@
 
 """Users' profiles: which to look at, and whether what the API shows is what the database holds.
 
-Columns and fields are those of reference data 11.0.0 and notification 4.0.0.
+Columns and fields are those of reference data 11.0.0 and notification 4.0.0; before, reference data has the contact details
+and no job title.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ ORDER BY row_number() OVER (
              ORDER BY md5(u.id::text)
          ),
          d.referencedatauserid IS NOT NULL,
+         md5(u.id::text)
+LIMIT %(number)s
+"""
+
+CHOOSE_PROFILES_BEFORE = """
+SELECT u.id::text AS id, u.username, u.firstname, u.lastname, u.timezone,
+       u.homefacilityid::text AS homefacilityid, u.active, u.loginrestricted, u.extradata,
+       u.email, u.verified, u.allownotify
+FROM referencedata.users AS u
+ORDER BY row_number() OVER (
+             PARTITION BY u.email IS NULL, u.verified, u.allownotify, u.email COLLATE "C" ~ '[^A-Za-z0-9@._-]'
+             ORDER BY md5(u.id::text)
+         ),
          md5(u.id::text)
 LIMIT %(number)s
 """
@@ -67,25 +81,32 @@ USER_FIELDS = {
     "username": "username",
     "firstName": "firstname",
     "lastName": "lastname",
-    "jobTitle": "jobtitle",
     "timezone": "timezone",
     "homeFacilityId": "homefacilityid",
     "active": "active",
     "loginRestricted": "loginrestricted",
     "extraData": "extradata",
 }
+# What a user has besides, from 3.4 on and before.
+RELEASE_FIELDS = {"jobTitle": "jobtitle"}
+RELEASE_FIELDS_BEFORE = {"email": "email", "verified": "verified"}
 
 
-def user_differences(row: Mapping[str, Any], shown: Any) -> list[str]:
+def user_differences(row: Mapping[str, Any], shown: Any, contact_details: bool = True) -> list[str]:
     """The fields of GET /api/users/{id} that are not as in the row; shown is None where there is no such user."""
     if not isinstance(shown, dict):
         return ["has no user at /api/users" if shown is None else "/api/users shows no user"]
+    fields = {**USER_FIELDS, **(RELEASE_FIELDS if contact_details else RELEASE_FIELDS_BEFORE)}
     # An empty extraData is stored as NULL or {}, and shown as either.
-    return [
+    found = [
         f"{field} differs"
-        for field, column in USER_FIELDS.items()
+        for field, column in fields.items()
         if (shown.get(field) != row[column]) and not (field == "extraData" and not shown.get(field) and not row[column])
     ]
+    # A NULL counts as true.
+    if not contact_details and (shown.get("allowNotify") is not False) != (row["allownotify"] is not False):
+        found.append("allowNotify differs")
+    return found
 
 
 def contact_differences(row: Mapping[str, Any], shown: Any) -> list[str]:

@@ -106,7 +106,7 @@ def lacks(component: Component, history: History | None, answer: Version | None)
         found.append(f"{component.path} has not answered yet")
     elif answer.problem:
         found.append(f"{component.path} {answer.problem}")
-    elif answer.version != component.version:
+    elif component.version and answer.version != component.version:
         found.append(f"{component.path} answers version {answer.version}, not {component.version}")
     return found
 
@@ -117,10 +117,12 @@ def contradiction(component: Component, history: History | None, answer: Version
     A component listens only once its migrations are over, so what is missing then does not come any more.
     """
     missing = missing_migrations(component, history)
-    if not missing or not isinstance(history, frozenset) or answer is None or answer.version != component.version:
+    if not missing or not isinstance(history, frozenset) or answer is None or not answer.version:
+        return ""
+    if component.version and answer.version != component.version:
         return ""
     return (
-        f"Component {component.name} answers with version {component.version}, so its migrations are over, but"
+        f"Component {component.name} answers with version {answer.version}, so its migrations are over, but"
         f" {_count(component, missing)} are missing in {component.schema}.schema_version ({_first(missing)}). Expected"
         " was every one of them. Either Flyway passed over them because newer ones were there already: allow"
         " out-of-order migration for this component and start it again; or it uses another database than the one given:"

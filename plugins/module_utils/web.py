@@ -34,7 +34,7 @@ def site_argument_spec() -> dict[str, Any]:
             "required": True,
             "options": {
                 "name": {"type": "str", "required": True},
-                "version": {"type": "str", "required": True},
+                "version": {"type": "str"},
                 "path": {"type": "str"},
                 "service": {"type": "str"},
                 "schema": {"type": "str"},
@@ -46,7 +46,7 @@ def site_argument_spec() -> dict[str, Any]:
 
 
 class Component(NamedTuple):
-    """One component as the release wants it."""
+    """One component as the release wants it; an empty version is any that it names."""
 
     name: str
     version: str
@@ -61,7 +61,7 @@ def components_of(params: dict[str, Any]) -> list[Component]:
     found = [
         Component(
             one["name"],
-            one["version"],
+            one.get("version") or "",
             one.get("path") or "/" + one["name"],
             one.get("service") or one["name"],
             one.get("schema") or "",

@@ -380,7 +380,9 @@ class Wait:
 
 def intention(components: list[Component], services: list[str]) -> str:
     """What would be waited for, in one sentence."""
-    wanted = [f"{one.name} answers {one.version} with {len(one.migrations)} migrations applied" for one in components]
+    wanted = [
+        f"{one.name} answers {one.version or 'with its version'} with {len(one.migrations)} migrations applied" for one in components
+    ]
     return f"Would wait until {', '.join(wanted + [f'{service} runs' for service in services])}."
 
 

@@ -51,6 +51,18 @@ def test_a_profile_like_its_rows_has_no_differences():
     assert contact_differences(ROW, CONTACT) == []
 
 
+BEFORE = {name: ROW[name] for name in ROW.keys() - {"jobtitle", "phonenumber", "emailverified"}}
+BEFORE["verified"] = True
+SHOWN_BEFORE = {**USER, "email": "ann@example.org", "verified": True, "allowNotify": None}
+
+
+@pytest.mark.parametrize("field", ["email", "verified", "allowNotify", "username"])
+def test_before_the_notification_service_owns_the_details_they_are_the_user_s(field):
+    assert user_differences(BEFORE, SHOWN_BEFORE, contact_details=False) == []
+    found = user_differences(BEFORE, {**SHOWN_BEFORE, field: False}, contact_details=False)
+    assert found == [f"{field} differs"]
+
+
 @pytest.mark.parametrize("field", sorted(USER.keys() - {"roleAssignments"}))
 def test_each_field_of_the_user_is_compared(field):
     found = user_differences(ROW, {**USER, field: "something else"})

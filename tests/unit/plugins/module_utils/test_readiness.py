@@ -113,6 +113,8 @@ def test_only_a_running_container_counts_as_running(states, found):
         (AUTH, "does not exist yet", READY, ["auth.schema_version does not exist yet"]),
         (AUTH, ALL, Version(problem="answers 502"), ["/auth answers 502"]),
         (AUTH, ALL, Version("3.2.0"), ["/auth answers version 3.2.0, not 4.0.0"]),
+        (AUTH._replace(version=""), ALL, Version("3.2.0"), []),
+        (AUTH._replace(version=""), ALL, Version(problem="answers 502"), ["/auth answers 502"]),
         (AUTH, frozenset(["1"]), READY, ["2 of 3 migrations missing in auth.schema_version (2, 3)"]),
     ],
 )

@@ -24,6 +24,7 @@ PARAMS = {
     "client_id": "user-client",
     "client_secret": "changeme",
     "profiles": 5,
+    "contact_details": True,
     # No database: port 9 is where nobody listens.
     "database_url": "postgresql://u:hidden@127.0.0.1:9/x",
 }
@@ -104,6 +105,17 @@ def test_the_checks_that_need_no_database_pass_and_the_token_is_hidden(smoke_tes
         "no token",
     ]
     assert hidden == ["the-token"]
+
+
+def test_a_release_before_has_no_contact_details_to_ask_for_and_none_to_write(smoke_test, server):
+    smoke_test.params["contact_details"] = False
+    smoke_test.components = [Component("auth", "", "/auth", "auth")]
+    server.answers["/auth"] = (200, b'{"version": "3.2.0"}')
+    results = by_name(smoke_test.run())
+    assert "write back" not in results
+    assert results["versions"].detail == "auth 3.2.0"
+    assert results["no token"].detail == "users are refused without a token"
+    assert not any("userContactDetails" in path for path in server.seen)
 
 
 def test_no_secret_is_in_an_address(smoke_test, server):
