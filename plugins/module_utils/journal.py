@@ -195,14 +195,13 @@ def failure_lines(
         return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
     where = f"after step {entry['step']}" if entry["finished"] else f"in step {entry['step']}"
     what = "rollback" if journal["phase"] == "rollback" else "upgrade"
-    backup = next((e for e in reversed(journal["steps"]) if e["step"] == BACKUP and e["finished"]), None)
     lines = [
         f"FAILED    The {what} {journal['run_id']} stopped {where}.",
         f"Found     {finding}",
         f"Database  {describe_database(server)}",
         f"Services  {describe_services(server)}",
         f"Users     {describe_gate(journal)}",
-        f"Backup    {backup['data'].get('dest', 'the one that the site makes itself') + ', proven' if backup else 'none yet; the database has not been changed'}",
+        f"Backup    {describe_backup(journal)}",
         f"Go on     {commands.get('resume', '')}",
     ]
     if what == "upgrade":
@@ -236,6 +235,15 @@ def describe_services(server: Mapping[str, Any]) -> str:
     if not down:
         return "all run"
     return "stopped" if len(down) == len(services) else f"{', '.join(down)} not running, the others are"
+
+
+def describe_backup(journal: Journal) -> str:
+    """Say in one sentence what there is to go back to."""
+    backups = [entry for entry in journal["steps"] if entry["step"] == BACKUP and entry["finished"]]
+    if not backups:
+        return "none yet; the database has not been changed"
+    folder = backups[-1]["data"].get("dest")
+    return f"{folder}, proven" if folder else "made by the site's own task file"
 
 
 def describe_gate(journal: Journal) -> str:

@@ -12,7 +12,7 @@ from ansible_collections.openlmis.operations.plugins.lookup import controller
 
 
 @pytest.mark.parametrize(
-    "given, shown",
+    ("given", "shown"),
     [
         ("@vars.yml", "@vars.yml"),
         ("openlmis_confirm=false x='a b'", "openlmis_confirm=false x='a b'"),
@@ -37,7 +37,7 @@ def test_the_command_keeps_what_every_run_needs_and_drops_what_was_meant_once():
 
 
 @pytest.mark.parametrize(
-    "forth, back",
+    ("forth", "back"),
     [
         ("playbooks/upgrade-3.4.yml", "playbooks/rollback-3.4.yml"),
         ("upgrade_3_4.yml", "rollback_3_4.yml"),

@@ -198,7 +198,7 @@ def test_a_failed_rollback_offers_only_to_go_on():
 
 
 @pytest.mark.parametrize(
-    "changes, said",
+    ("changes", "said"),
     [
         ({"release": "3.3.1"}, "at 3.3.1, no migration of 3.4.0 in it"),
         ({"release": "3.4.0"}, "at 3.4.0; contact details of 4 users are not copied"),
