@@ -7,7 +7,7 @@
   the role include, and no playbook calls, is internal.
 - Every variable of defaults/main.yml stands in a spec; a literal value is the spec's default too.
 - A variable has one type and one default, whichever entry point names it, and starts with the role's name.
-- A variable of the role that its files use stands in a spec, is a registered result, or is internal: `<role>__…`.
+- A variable of the role that its files use stands in a spec, is a registered result or set by a task, or is internal: `<role>__…`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def load(path: Path) -> dict:
 def check_entry_points(role: Path, specs: dict) -> Iterator[str]:
     tasks = {path.stem: path.read_text(encoding="utf-8") for path in (role / "tasks").glob("*.yml")}
     playbooks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "playbooks").glob("*.yml"))
-    included = set(re.findall(r"\b(?:include|import)_tasks: *[\"']?(\w+)\.yml", "".join(tasks.values())))
+    included = set(re.findall(r"\b(?:include|import)_tasks: *(?:\{file: *)?[\"']?(\w+)\.yml", "".join(tasks.values())))
     called = set(re.findall(r"\btasks_from: *[\"']?(\w+)", playbooks))
     files = set(tasks) - (included - called)
     for verb in sorted(files - set(specs)):
@@ -80,6 +80,7 @@ def check_names(role: Path, specs: dict, defaults: dict) -> Iterator[str]:
     files = sorted(path for folder in folders for path in (role / folder).rglob("*") if path.is_file())
     texts = {path: path.read_text(encoding="utf-8") for path in files}
     known.update(re.findall(r"\bregister: *(\w+)", "".join(texts.values())))
+    known.update(re.findall(rf"^ +({role.name}_\w+): ", "".join(text for path, text in texts.items() if path.parent.name == "tasks"), re.M))
     for path, text in texts.items():
         for number, line in enumerate(text.splitlines(), start=1):
             for name in sorted(set(pattern.findall(line)) - known):
