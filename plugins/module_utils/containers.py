@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
 
 try:
@@ -29,6 +30,7 @@ PASSWORD_FILE = "/openlmis-pgpass"
 # What is kept of a container's output, in memory and on disk.
 OUTPUT_LIMIT = 1 << 24
 ERROR_LIMIT = 1 << 16
+_COMPLAINT = re.compile("error|fatal|could not|cannot|failed|denied", re.IGNORECASE)
 
 
 class Outcome(NamedTuple):
@@ -39,8 +41,10 @@ class Outcome(NamedTuple):
     err: str
 
     def said(self) -> str:
-        """The first line of what it complained about."""
-        return (self.err.strip().splitlines() or ["nothing"])[0]
+        """The line in which it complained, without a value of a row that could not be restored."""
+        lines = self.err.strip().splitlines() or ["nothing"]
+        line = next((line for line in lines if _COMPLAINT.search(line)), lines[0])
+        return re.sub(r'(COPY failed for table ".*?").*', r"\1", line)
 
 
 def name_of(what: str, run: str) -> str:
@@ -121,6 +125,12 @@ def of_run(client: Any, run: str) -> List[Any]:
     """Return the containers of a run, ended ones included."""
     with _docker("of the run " + run):
         return client.containers.list(all=True, ignore_removed=True, filters={"label": f"{RUN_LABEL}={run}"})
+
+
+def all_of_ours(client: Any) -> List[Any]:
+    """Return every container that this collection made, of whatever run, ended ones included."""
+    with _docker("of this collection"):
+        return client.containers.list(all=True, ignore_removed=True, filters={"label": LABEL + "=true"})
 
 
 def passfile_line(user: str, password: str) -> str:

@@ -27,7 +27,8 @@ SETTINGS = {
     "xmloption": "content",
     "quote_all_identifiers": "off",
     "statement_timeout": "0",
-    "lock_timeout": "0",
+    # The transaction that holds a snapshot has nothing to do while others read from it.
+    "idle_in_transaction_session_timeout": "0",
 }
 TABLES = """
 SELECT n.nspname, c.relname, c.oid::bigint, coalesce(x.condition, '')

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -42,13 +42,15 @@ def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
     services = deployment.services_of(rendered, deployment.render(src, files, project.name, interpolate=False), release)
     env_path = os.path.join(src, ".env")
     edits = deployment.plan_edits(_read_texts(files + [env_path]), env_path, services, release, params["images"])
+    deployed, outside = deployed_paths(_deployment_paths(rendered, src, files, env_path), src)
     facts = {
         "project": {
             "name": project.name,
             "src": src,
             "files": files,
             "command": deployment.compose_command(src, files, project.name),
-            "deployed": _deployed_paths(rendered, src, files, env_path),
+            "deployed": deployed,
+            "deployed_outside": outside,
         },
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
         "running_images": running_images(project, services),
@@ -109,8 +111,8 @@ def _read_texts(paths: Sequence[str]) -> Dict[str, str]:
     return texts
 
 
-def _deployed_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str], env_path: str) -> List[str]:
-    """Return the files and folders that make up the deployed code: what Compose reads, and what is mounted read-only from src."""
+def _deployment_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str], env_path: str) -> List[str]:
+    """Return what makes up the deployed code: what Compose reads, and what is mounted read-only."""
     paths = list(files) + [env_path]
     for service in rendered.get("services", {}).values():
         build = service.get("build") or {}
@@ -123,8 +125,23 @@ def _deployed_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str],
     for name in sorted(os.listdir(src)):
         if name.endswith(".env"):
             paths.append(os.path.join(src, name))
-    inside = {os.path.realpath(path): path for path in paths if path and os.path.exists(path)}
-    return [path for real, path in inside.items() if real.startswith(os.path.realpath(src) + os.sep)]
+    return [path for path in paths if path]
+
+
+def deployed_paths(paths: Sequence[str], src: str) -> Tuple[List[str], List[str]]:
+    """Return those of the paths that are under src, and the files outside it that symbolic links among them point to.
+
+    A link is kept as itself beside what it points to.
+    """
+    root, inside, outside = os.path.realpath(src), {}, {}
+    for path in paths:
+        target = os.path.realpath(path)
+        for one in (os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), target):
+            if os.path.exists(one) and one.startswith(root + os.sep):
+                inside[os.path.join(src, os.path.relpath(one, root))] = None
+                if not target.startswith(root + os.sep):
+                    outside[target] = None
+    return list(inside), list(outside)
 
 
 def _service_facts(

@@ -29,18 +29,22 @@ options:
     choices: [present, verified]
     default: present
   manifest:
-    description: What the manifest is to say besides the files, for O(state=present).
-    type: dict
-    default: {}
-  checksums:
     description:
-      - SHA-256 of files that were proven before, by path inside the folder, for O(state=present).
-      - Such a file is not read again here.
+      - What the manifest is to say besides the files and besides what M(openlmis.operations.database_backup) has left for it, for
+        O(state=present).
+      - C(project.src) tells the deployment. Of C(components) the version is what C(answers) has, and the migrations are those of the
+        dump.
     type: dict
     default: {}
   run:
     description: The run that the backup must be of, for O(state=verified). Any when it is not given.
     type: str
+  keep:
+    description:
+      - How many backups of the same deployment to keep beside each other, this one included, for O(state=present).
+      - The oldest go first, when this one is finished; never one of the same run, and no folder without a manifest. All are kept
+        when it is not given.
+    type: int
 attributes:
   check_mode:
     description: Nothing is written. O(state=verified) runs the same way.
@@ -59,6 +63,8 @@ EXAMPLES = r"""
     manifest:
       run: 20260102T185500Z
       release: 3.3.1
+      project: {name: openlmis, src: /opt/openlmis}
+    keep: 3
 
 - name: Is the backup still whole?
   openlmis.operations.backup_manifest:
@@ -82,151 +88,61 @@ manifest:
   description: What the manifest says, none where there is no readable one.
   returned: success
   type: dict
+removed:
+  description: Folders of the backups that were too many.
+  returned: when O(state=present)
+  type: list
+  elements: str
 bytes:
   description: Size of all files.
   returned: success
   type: int
 """
 
-import hashlib
-import json
 import os
-import stat
-from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import backups
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
-FORMAT = 1
-NAME = "manifest.json"
-CHUNK = 1 << 20
 SAID_AT_MOST = 10
-
-
-def checksum(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def walk(folder: str) -> Tuple[Dict[str, int], Dict[str, str]]:
-    """Return the size of every file and the target of every symbolic link under a folder, by path inside it."""
-    sizes, links = {}, {}
-    for parent, folders, files in os.walk(folder):
-        for name in folders + files:
-            path = os.path.join(parent, name)
-            inside = os.path.relpath(path, folder)
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode):
-                links[inside] = os.readlink(path)
-            elif stat.S_ISREG(status.st_mode) and inside != NAME:
-                sizes[inside] = status.st_size
-    return sizes, links
-
-
-def sync(path: str) -> None:
-    """Have the disk hold what was written to a file or folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_tree(folder: str) -> None:
-    """Have the disk hold every file and folder under a folder, and the folder itself."""
-    for parent, _folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            path = os.path.join(parent, name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                sync(path)
-        sync(parent)
-
-
-def write(folder: str, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, atomically and for good."""
-    temporary = os.path.join(folder, "." + NAME)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(manifest, stream, indent=2, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, os.path.join(folder, NAME))
-    sync(folder)
-
-
-def finish(folder: str, told: Mapping[str, Any], checksums: Mapping[str, str]) -> Dict[str, Any]:
-    """Sync the folder, write its manifest and return it."""
-    sizes, links = walk(folder)
-    sync_tree(folder)
-    manifest = dict(
-        told,
-        format=FORMAT,
-        created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        sizes=sizes,
-        checksums={path: checksums.get(path) or checksum(os.path.join(folder, path)) for path in sizes},
-        links=links,
-    )
-    write(folder, manifest)
-    return manifest
-
-
-def read(folder: str) -> Tuple[Optional[Dict[str, Any]], List[str]]:
-    """Return the manifest, or none and why."""
-    try:
-        with open(os.path.join(folder, NAME), encoding="utf-8") as stream:
-            manifest = json.load(stream)
-    except FileNotFoundError:
-        what = "there is no manifest.json in it" if os.path.isdir(folder) else "there is no such folder"
-        return None, [f"{folder} is no backup: {what}"]
-    except (OSError, ValueError) as error:
-        return None, [f"{folder}/{NAME} cannot be read ({error})"]
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("checksums"), dict):
-        return None, [f"{folder}/{NAME} is no manifest of a backup"]
-    if manifest.get("format") != FORMAT:
-        return None, [
-            f"{folder}/{NAME} has the format {manifest.get('format')}; this version of the collection reads {FORMAT}"
-        ]
-    return manifest, []
-
-
-def damages(folder: str, manifest: Mapping[str, Any]) -> List[str]:
-    """Return one sentence for each file that is not as the manifest says; contents are read only where the sizes are right."""
-    sizes, links = walk(folder)
-    found = []
-    for path, digest in sorted(manifest["checksums"].items()):
-        size = manifest.get("sizes", {}).get(path)
-        if path not in sizes:
-            found.append(f"{path} is missing")
-        elif sizes[path] != size:
-            how = "truncated" if sizes[path] < (size or 0) else "changed"
-            found.append(f"{path} is {how}: it has {sizes[path]} bytes, the manifest says {size}")
-        else:
-            try:
-                if checksum(os.path.join(folder, path)) != digest:
-                    found.append(f"{path} is changed: its size is right and its SHA-256 is not that of the manifest")
-            except OSError as error:
-                found.append(f"{path} cannot be read ({error.strerror})")
-    for path, target in sorted(manifest.get("links", {}).items()):
-        if links.get(path) != target:
-            found.append(f"{path} is no longer the symbolic link to {target}")
-    return found
 
 
 def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
     """Read a backup back; the module's result."""
-    manifest, problems = read(folder)
+    manifest, problems = backups.read(folder)
     if manifest is not None:
         if run is not None and manifest.get("run") != run:
             problems.append(f"{folder} is the backup of the run {manifest.get('run')}, not of {run}")
-        found = damages(folder, manifest)
+        found = backups.damages(folder, manifest)
         problems += found[:SAID_AT_MOST]
         if len(found) > SAID_AT_MOST:
             problems.append(f"{len(found) - SAID_AT_MOST} more files are damaged")
     return {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems}
+
+
+def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
+    """Make the folder a backup and remove those that are too many; the module's result."""
+    result: Dict[str, Any] = {"changed": True, "manifest": None, "problems": [], "proven": True, "removed": []}
+    if os.path.exists(os.path.join(folder, backups.MANIFEST)):
+        raise OperationError(
+            f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
+            " Back up to another folder."
+        )
+    if module.check_mode:
+        return result
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    manifest = result["manifest"] = backups.finish(folder, module.params["manifest"])
+    source = backups.source_of(manifest)
+    if module.params["keep"] is not None and source:
+        try:
+            result["removed"] = backups.prune(
+                os.path.dirname(folder), source, manifest.get("run"), module.params["keep"]
+            )
+        except OSError as error:
+            module.warn(f"An old backup could not be removed ({error}); the new one is finished. Remove it by hand.")
+    return result
 
 
 def main() -> None:
@@ -236,23 +152,18 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
             "manifest": {"type": "dict", "default": {}},
-            "checksums": {"type": "dict", "default": {}},
             "run": {"type": "str"},
+            "keep": {"type": "int"},
         },
         supports_check_mode=True,
     )
-    folder = module.params["path"]
+    params = module.params
+    folder = params["path"].rstrip("/")
     try:
-        result = {"changed": True, "manifest": None, "problems": [], "proven": True}
-        if module.params["state"] == "verified":
-            result = verify(folder, module.params["run"])
-        elif os.path.exists(os.path.join(folder, NAME)):
-            raise OperationError(
-                f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
-                " Back up to another folder."
-            )
-        elif not module.check_mode:
-            result["manifest"] = finish(folder, module.params["manifest"], module.params["checksums"])
+        if params["state"] == "verified":
+            result = verify(folder, params["run"])
+        else:
+            result = finish(module, folder)
         result["bytes"] = sum(((result["manifest"] or {}).get("sizes") or {}).values())
         module.exit_json(**result)
     except OperationError as error:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: database_backup
-short_description: Dump the database of a Compose project and prove the dump
+short_description: Dump OpenLMIS' database and prove the dump
 version_added: "0.1.0"
 description:
   - Runs C(pg_dump) in directory format and in parallel from the database's own image, so that versions always fit, in a
-    container that shares the database container's network.
+    container that shares the database container's network. For a database outside the Compose project it takes a
+    C(pg_dump) of this host that is not older than the server.
   - The dump is taken from a snapshot that this module exports and holds. In the same snapshot it counts the rows of every table.
-  - The dump is proven before it gets its name. The whole archive is read back with C(pg_restore), since C(pg_restore --list)
-    alone passes a truncated archive; the rows of every table in the archive must equal those counted; checksums are taken last.
-  - The password reaches C(pg_dump) in a mounted file of mode 0600, never by environment or command line.
+  - The dump is proven before it gets its name. It must be of this database and of this snapshot; every table's rows in it must
+    equal those counted; C(pg_restore) reads the whole archive back; O(verify=restore) restores it. Then everything is synced to
+    the disk, and checksums are taken.
+  - Roles and tablespaces go to C(globals.sql) beside it, without passwords where this role may not read them.
+  - The password reaches C(pg_dump) in a file of mode 0600, never by environment or command line.
+  - What the backup's manifest has to say of the database is left in C(draft.json) for M(openlmis.operations.backup_manifest). A
+    folder with that file is not finished. Those that an earlier run left beside O(dest), of the same deployment, are removed at
+    the start, together with their containers.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
@@ -27,24 +33,39 @@ options:
     required: true
   dest:
     description:
-      - Directory for the dump; it must not exist yet, and appears only when the dump is proven.
-      - While the dump is made and proven it is called O(dest) with C(.partial) behind it.
+      - Folder of the backup; it must not exist yet. The dump is in its subfolder C(database).
+      - When the module fails nothing of it stays.
     type: path
     required: true
+  run:
+    description: Name of the run, which containers are named after.
+    type: str
+    default: manual
   jobs:
-    description: Number of parallel jobs of C(pg_dump).
+    description: Number of parallel jobs of C(pg_dump), C(pg_restore) and the counting.
     type: int
     default: 2
+  verify:
+    description:
+      - V(rows) compares the rows of every table with the snapshot.
+      - V(restore) also restores the dump into a scratch database on the same server, compares a hash of the content of every
+        table, sequence and large object with the snapshot, and drops the scratch database. It needs the privilege CREATEDB, the
+        right to create the database's extensions, and room for a second database.
+    type: str
+    choices: [rows, restore]
+    default: rows
 requirements:
   - docker (Python package)
   - psycopg2 (Python package)
 attributes:
   check_mode:
-    description: Tells what would be dumped; nothing is run or written.
+    description: Looks for room and programs and tells what would be dumped; nothing is run or written.
     support: full
   diff_mode:
     description: A dump has no earlier state to compare with.
     support: none
+seealso:
+  - module: openlmis.operations.backup_manifest
 """
 
 EXAMPLES = r"""
@@ -52,32 +73,39 @@ EXAMPLES = r"""
   openlmis.operations.database_backup:
     project_src: /opt/openlmis
     settings_file: /opt/openlmis/settings.env
-    dest: /var/backups/openlmis/20260102T190000Z/database
+    dest: /var/backups/openlmis/20260102T190000Z
   register: dump
+
+- name: Finish the backup
+  openlmis.operations.backup_manifest:
+    path: "{{ dump.dest }}"
 """
 
 RETURN = r"""
 dest:
-  description: Where the dump is.
+  description: The backup's folder.
   returned: success
   type: str
 bytes:
-  description: Its size in bytes.
+  description: Size of the dump in bytes.
   returned: when not in check mode
   type: int
 tables:
-  description: Rows of every table, counted in the dump's snapshot and found again in the archive.
+  description: Number of tables, each with the same rows in the archive as in the snapshot.
   returned: when not in check mode
-  type: dict
-  sample: {"referencedata.users": 312}
+  type: int
 rows:
   description: Rows of all tables.
   returned: when not in check mode
   type: int
-checksums:
-  description: SHA-256 of every file of the dump.
+verified:
+  description: How the dump was proven.
   returned: when not in check mode
-  type: dict
+  type: str
+globals:
+  description: What C(globals.sql) holds, V(with passwords), V(without passwords) or V(none).
+  returned: when not in check mode
+  type: str
 server_version:
   description: Version of the server.
   returned: success
@@ -89,247 +117,400 @@ duration:
   sample: {"dump": 12.1, "proof": 4.0}
 """
 
-import gzip
-import hashlib
+import contextlib
 import os
 import re
 import shutil
-import tempfile
 import time
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterable, List
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, containers, database
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    archive,
+    backups,
+    clients,
+    compose,
+    contents,
+    database,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
-CHUNK = 1 << 20
-IN_CONTAINER = "/openlmis-backup"
-PASSWORD_FILE = "/openlmis-pgpass"
-# Tables that an extension owns are dumped as the extension says (often in part), so their rows prove nothing.
-TABLES = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
-ORDER BY 1, 2
+try:
+    import psycopg2
+except ImportError:
+    # The module says what is missing (database.require_psycopg2).
+    psycopg2 = None
+
+APPLICATION = "openlmis.operations database_backup"
+SCRATCH = "openlmis_scratch_"
+SCRATCH_COMMENT = (
+    "Scratch database of openlmis.operations, made to prove a backup of {} by restoring it; it may be dropped"
+)
+LOCK_TIMEOUT = "60s"
+SAID_AT_MOST = 10
+
+FACTS = """
+SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
+  pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[],
+  r.rolsuper, r.rolcreatedb, has_table_privilege('pg_catalog.pg_authid', 'SELECT')
+FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user
+"""
+FACT_NAMES = (
+    "name", "size", "server_version", "version_number", "owner", "encoding", "collate", "ctype", "connection_limit", "acl",
+    "superuser", "createdb", "reads_passwords",
+)  # fmt: skip
+SETTINGS = """
+SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
+WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1, 2
+"""
+EXTENSIONS = """
+SELECT e.extname, n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.oid
+"""
+HISTORIES = """
+SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = 'schema_version' AND c.relkind = 'r' ORDER BY 1
 """
 
 
-def passfile_line(user: str, password: str) -> str:
-    """Return a PGPASSFILE line for any host, in which backslash and colon are escaped."""
-    escape = {ord("\\"): "\\\\", ord(":"): "\\:"}
-    return f"*:*:*:{user.translate(escape)}:{password.translate(escape)}\n"
+def rows_of(cursor: Any, sql: str, *names: str) -> List[Dict[str, Any]]:
+    """Run a query and return its rows as dictionaries."""
+    cursor.execute(sql)
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
 
 
-def parse_listing(text: str) -> Dict[str, str]:
-    """Map each table that C(pg_restore --list) says to hold data to the dump's id of that data.
+def histories(cursor: Any) -> Dict[str, List[str]]:
+    """Return the migrations in the Flyway history of every schema that has one."""
+    cursor.execute(HISTORIES)
+    found = {}
+    for (schema,) in cursor.fetchall():
+        cursor.execute(
+            f"SELECT version FROM {contents.quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER BY installed_rank"
+        )
+        found[schema] = [row[0] for row in cursor.fetchall()]
+    return found
 
-    A line reads C(<id>; <catalog oid> <oid> TABLE DATA <schema> <table> <owner>); names with blanks are taken as a whole,
-    since only owners are last.
+
+def create_statement(name: str, facts: Mapping[str, Any]) -> str:
+    """Return the statement for an empty database with the owner, encoding and locale of another one."""
+    literal = {key: str(facts[key]).replace("'", "''") for key in ("encoding", "collate", "ctype")}
+    return (
+        f"CREATE DATABASE {contents.quoted(name)} TEMPLATE template0 OWNER {contents.quoted(facts['owner'])} ENCODING '{literal['encoding']}'"
+        f" LC_COLLATE '{literal['collate']}' LC_CTYPE '{literal['ctype']}'"
+    )
+
+
+def room_problem(needs: Mapping[str, int], free: Mapping[str, int], places: Mapping[str, str]) -> Optional[str]:
+    """Return a sentence when a file system has less room than what will be written to it takes; sizes in bytes.
+
+    C(needs) is by what is written, C(places) says on which file system each lies, C(free) is by file system.
     """
-    pattern = re.compile(r"^(\d+); \d+ \d+ TABLE DATA (\S+) (.+) (\S+)$", re.MULTILINE)
-    return {f"{match[2]}.{match[3]}": match[1] for match in pattern.finditer(text)}
-
-
-def count_rows(chunks: Iterable[bytes]) -> int:
-    """Return the rows of one table's data in COPY text format: lines before the end marker.
-
-    Raises OperationError when the data does not end with the marker: it was cut off.
-    """
-    lines, tail = 0, b"\n"
-    for chunk in chunks:
-        lines += chunk.count(b"\n")
-        tail = (tail + chunk)[-16:]
-    match = re.search(rb"\n\\\.(\n+)$", tail)
-    if not match:
-        raise OperationError("the data does not end with COPY's end marker: it was cut off")
-    return lines - len(match[1])
-
-
-def read_data(path: str) -> int:
-    """Return the rows of one data file of a directory-format dump, compressed or not; reads all of it."""
-    opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rb") as stream:
-        return count_rows(iter(lambda: stream.read(CHUNK), b""))
-
-
-def checksum(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def compare(counted: Dict[str, int], archived: Dict[str, int]) -> List[str]:
-    """Return one line for each table whose rows in the archive are not those counted in the snapshot."""
-    return [
-        f"{table}: {rows} rows in the database, {archived.get(table, 'no data')} in the archive"
-        for table, rows in sorted(counted.items())
-        if archived.get(table) != rows
-    ]
+    for device, room in sorted(free.items()):
+        written = {what: size for what, size in needs.items() if places.get(what) == device}
+        if written and room < sum(written.values()):
+            listed = " and ".join(f"{what} up to {size // 2**20} MiB" for what, size in written.items())
+            return f"{device} has {room // 2**20} MiB free, and {listed} may be written to it"
+    return None
 
 
 class Backup:
     """One dump of one database, from the export of the snapshot to the proof."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.dest = module.params["dest"]
-        self.partial = self.dest + ".partial"
-        self.settings = database.resolve_connection(module.params)
-        self.client = compose.docker_client()
-        project = compose.find_project(self.client, module.params["project_src"], module.params["project_name"])
+        params = module.params
+        self.check_mode, self.verify = module.check_mode, params["verify"]
+        self.dest, self.jobs, self.run_id = params["dest"].rstrip("/"), params["jobs"], params["run"]
+        self.partial = os.path.join(self.dest, "database.partial")
+        self.settings = database.resolve_connection(params)
+        client = compose.docker_client()
+        project = compose.find_project(client, params["project_src"], params["project_name"])
+        self.origin = {"project": {"name": project.name, "src": params["project_src"]}, "run": self.run_id}
         self.container = project.host(self.settings.host)
-        if self.container is None:
-            raise OperationError(
-                f"The database at {self.settings.host} is no service of Compose project {project.name}; a database in Compose is"
-                " expected here. Back up a database outside it with its own means, by a task file named in openlmis_backup."
-            )
+        self.client = client
 
     def run(self) -> Dict[str, Any]:
-        """Dump, prove and name the dump. Raises OperationError; a dump that is not proven keeps the name C(.partial)."""
-        if os.path.exists(self.dest):
-            raise OperationError(
-                f"{self.dest} exists; a name that is free is expected, since no backup is ever overwritten. Set another dest."
-            )
-        connection = database.connect(self.settings, "openlmis.operations database_backup")
-        try:
+        """Dump and prove. Raises OperationError, and leaves nothing then."""
+        with self._connection(self.settings) as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with connection.cursor() as cursor:
-                cursor.execute("SELECT current_setting('server_version'), pg_database_size(current_database())")
-                server_version, size = cursor.fetchone()
-                if self.module.check_mode:
-                    return {"changed": True, "dest": self.dest, "server_version": server_version}
-                self._make_room(size)
-                begin = time.monotonic()
-                cursor.execute("SELECT pg_export_snapshot()")
-                with ThreadPoolExecutor(1) as pool:
-                    # The snapshot lives as long as this transaction: count in it while pg_dump reads from it.
-                    dump = pool.submit(self._pg_dump, cursor.fetchone()[0])
-                    counted = self._count(cursor)
-                    dump.result()
-        finally:
-            connection.close()
-        dumped = time.monotonic()
-        self._prove(counted)
-        files = sorted(os.listdir(self.partial))
-        checksums = {name: checksum(os.path.join(self.partial, name)) for name in files}
-        os.rename(self.partial, self.dest)
+                cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+                self.facts = rows_of(cursor, FACTS, *FACT_NAMES)[0]
+                self.tools = self._find_tools()
+                if not self.check_mode:
+                    self._sweep()
+                self._require_room()
+                if self.check_mode:
+                    return {"changed": True, "dest": self.dest, "server_version": self.facts["server_version"]}
+                try:
+                    backups.begin(self.dest, self.origin)
+                    return self._back_up(cursor)
+                except BaseException:
+                    shutil.rmtree(self.dest, ignore_errors=True)
+                    raise
+
+    def _back_up(self, cursor: Any) -> Dict[str, Any]:
+        begin = time.time()
+        with self._scratch_database() as scratch:
+            draft = self._dump(cursor)
+            # The snapshot has done its work; nobody's clean-up of the database need wait for it any longer.
+            cursor.connection.rollback()
+            dumped = time.time()
+            self._prove(draft["tables"], begin, dumped)
+            if scratch is not None:
+                self._prove_by_restoring(scratch, draft["hashes"])
+        database_folder = os.path.join(self.dest, "database")
+        backups.sync_tree(self.partial)
+        os.rename(self.partial, database_folder)
+        sizes, _links = backups.walk(self.dest)
+        names = [path for path in sizes if path.startswith("database/") or path == "globals.sql"]
+        draft["checksums"] = {path: backups.checksum(os.path.join(self.dest, path)) for path in names}
+        backups.write(os.path.join(self.dest, backups.DRAFT), {**self.origin, **draft})
         return {
             "changed": True,
             "dest": self.dest,
             # Not `size`, which exit_json overwrites with the directory's own beside a `dest`.
-            "bytes": sum(os.path.getsize(os.path.join(self.dest, name)) for name in files),
-            "tables": counted,
-            "rows": sum(counted.values()),
-            "checksums": checksums,
-            "server_version": server_version,
-            "duration": {"dump": round(dumped - begin, 1), "proof": round(time.monotonic() - dumped, 1)},
+            "bytes": sum(sizes[path] for path in names),
+            "tables": len(draft["tables"]),
+            "rows": sum(draft["tables"].values()),
+            "verified": self.verify,
+            "globals": draft["globals"],
+            "server_version": self.facts["server_version"],
+            "duration": {"dump": round(dumped - begin, 1), "proof": round(time.time() - dumped, 1)},
         }
 
-    def _make_room(self, size: int) -> None:
-        parent = os.path.dirname(self.dest)
-        os.makedirs(parent, mode=0o700, exist_ok=True)
-        # What an earlier run left unproven is no backup; its name says so.
-        shutil.rmtree(self.partial, ignore_errors=True)
-        free = shutil.disk_usage(parent).free
-        if free < size:
+    # -- before --------------------------------------------------------------------------------------------------
+
+    def _find_tools(self) -> Any:
+        if self.container is None:
+            return clients.host_clients(self.settings, self.facts["server_version"])
+        return clients.ImageClients(self.client, self.container, self.settings, self.run_id, self.dest)
+
+    def _sweep(self) -> None:
+        """Remove what killed runs of this deployment left: containers, folders, scratch databases."""
+        backups.sweep(os.path.dirname(self.dest), self.origin["project"]["src"], self.tools.sweep)
+        with self._administration() as cursor:
+            self._drop_scratch(cursor)
+
+    def _require_room(self) -> None:
+        if os.path.exists(self.dest):
             raise OperationError(
-                f"{parent} has {free // 2**20} MiB free and the database takes {size // 2**20} MiB; room for all of it is expected."
-                " Make room, or set openlmis_backup_dir to another disk."
+                f"{self.dest} exists; a name that is free is expected, since no backup is ever overwritten. Set another dest."
+            )
+        places = {"the dump": backups.existing(os.path.dirname(self.dest))}
+        needs = {"the dump": self.facts["size"]}
+        volume = self._data_folder()
+        if self.verify == "restore" and volume:
+            same = os.stat(volume).st_dev == os.stat(places["the dump"]).st_dev
+            places["the scratch database"] = places["the dump"] if same else volume
+            needs["the scratch database"] = self.facts["size"]
+        problem = room_problem(needs, {place: shutil.disk_usage(place).free for place in places.values()}, places)
+        if problem:
+            raise OperationError(
+                f"{problem}; room for all of it is expected, since how far a dump shrinks is not known before. Make room, or set"
+                " openlmis_backup_dir to another disk."
             )
 
-    def _count(self, cursor: Any) -> Dict[str, int]:
-        cursor.execute(TABLES)
-        counted = {}
-        for schema, table in cursor.fetchall():
-            quoted = ".".join('"{}"'.format(name.replace('"', '""')) for name in (schema, table))
-            cursor.execute(f"SELECT count(*) FROM {quoted}")
-            counted[f"{schema}.{table}"] = cursor.fetchone()[0]
-        return counted
+    def _data_folder(self) -> Optional[str]:
+        """Return the folder of this host with the database's files, None where it cannot be seen."""
+        mounts = self.container.attrs.get("Mounts", []) if self.container is not None else []
+        sources = [one.get("Source", "") for one in mounts if "postgres" in one.get("Destination", "")]
+        return next((source for source in sources if os.path.isdir(source)), None)
 
-    def _pg_dump(self, snapshot: str) -> None:
-        settings = self.settings
+    # -- dump ----------------------------------------------------------------------------------------------------
+
+    def _dump(self, cursor: Any) -> Dict[str, Any]:
+        """Dump from a snapshot while its rows are counted; return what the manifest says of it."""
+        self.tables = contents.tables(cursor)
+        cursor.execute("SELECT pg_export_snapshot()")
         command = [
             "pg_dump",
             "--format=directory",
-            f"--jobs={self.module.params['jobs']}",
-            f"--snapshot={snapshot}",
+            f"--jobs={self.jobs}",
+            f"--snapshot={cursor.fetchone()[0]}",
+            f"--lock-wait-timeout={LOCK_TIMEOUT}",
             "--no-password",
+            f"--file={self.tools.path(self.partial)}",
+            f"--dbname={self.tools.dsn(self.settings.database)}",
         ]
-        # The container shares the database's network, in which the server listens on loopback.
-        command += [
-            "--host=127.0.0.1",
-            f"--port={settings.port}",
-            f"--username={settings.user}",
-            f"--file={IN_CONTAINER}",
-        ]
-        self._in_container(command + [settings.database], "dump", with_password=True)
-
-    def _prove(self, counted: Dict[str, int]) -> None:
-        self._in_container(["pg_restore", "--file=/dev/null", IN_CONTAINER], "read back")
-        listing = parse_listing(self._in_container(["pg_restore", "--list", IN_CONTAINER], "list"))
-        files = {
-            name.split(".")[0]: os.path.join(self.partial, name)
-            for name in os.listdir(self.partial)
-            if re.match(r"\d+\.dat", name)
-        }
-        archived = {}
-        with ThreadPoolExecutor(self.module.params["jobs"]) as pool:
-            for table, rows in zip(listing, pool.map(lambda identity: self._rows(files, identity), listing.values())):
-                archived[table] = rows
-        wrong = compare(counted, archived)
-        if wrong:
-            raise OperationError(
-                f"The dump in {self.partial} is not what the database held: {'; '.join(wrong[:10])}."
-                " Every table's rows as counted in the dump's own snapshot are expected. Do not go on with this dump; run again."
-            )
-
-    def _rows(self, files: Dict[str, str], identity: str) -> int:
+        job = self.tools.start("dump", command)
         try:
-            return read_data(files[identity])
-        except (KeyError, EOFError, OSError, zlib.error, OperationError) as error:
+            # The snapshot lives as long as this transaction: count in it while pg_dump reads from it.
+            properties = {
+                key: self.facts[key] for key in ("owner", "encoding", "collate", "ctype", "connection_limit", "acl")
+            }
+            properties["settings"] = rows_of(cursor, SETTINGS, "role", "setting")
+            properties["extensions"] = rows_of(cursor, EXTENSIONS, "name", "schema", "version")
+            draft = {
+                "database": properties,
+                "server_version": self.facts["server_version"],
+                "histories": histories(cursor),
+                "tables": contents.count_rows(cursor),
+                "verified": self.verify,
+            }
+            if self.verify == "restore":
+                draft["hashes"] = contents.content_hashes(cursor)
+        except BaseException:
+            self.tools.kill(job)
+            raise
+        self._expect(self.tools.finish(job), "pg_dump", "A whole dump")
+        draft["globals"] = self._dump_globals()
+        return draft
+
+    def _dump_globals(self) -> str:
+        """Write roles and tablespaces to globals.sql, as far as this role may read them, and say how far that was."""
+        path = os.path.join(self.dest, "globals.sql")
+        command = ["pg_dumpall", "--globals-only", "--no-password", f"--database={self.settings.database}"]
+        command += [f"--file={self.tools.path(path)}", f"--dbname={self.tools.dsn(self.settings.database)}"]
+        tries = {"with passwords": []} if self.facts["reads_passwords"] else {}
+        # Programs of 9.6 do not know the option; then there is no file.
+        tries["without passwords"] = ["--no-role-passwords"]
+        for said, options in tries.items():
+            if self.tools.finish(self.tools.start("globals", command + options)).code == 0:
+                os.chmod(path, 0o600)
+                backups.sync(path)
+                return said
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return "none"
+
+    # -- proof ---------------------------------------------------------------------------------------------------
+
+    def _prove(self, counted: Dict[str, int], begin: float, end: float) -> None:
+        listed = self._expect(
+            self.tools.finish(self.tools.start("list", ["pg_restore", "--list", self.tools.path(self.partial)])),
+            "pg_restore --list",
+            "A readable archive",
+        )
+        listing = archive.parse_listing(listed)
+        problems = archive.origin_problems(listing, self.facts["name"], self.facts["server_version"], begin, end)
+        problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs)
+        if problems:
             raise OperationError(
-                f"The dump in {self.partial} cannot be read back: data {identity} is missing or damaged ({type(error).__name__});"
-                " a whole file is expected. Look at the disk's health, and run again."
+                f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot is"
+                " expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens again."
+            )
+        whole = ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)]
+        self._expect(
+            self.tools.finish(self.tools.start("read-back", whole)),
+            "pg_restore",
+            "An archive that can be read to its end",
+        )
+
+    @contextlib.contextmanager
+    def _scratch_database(self) -> Iterator[Optional[str]]:
+        """Have a database to restore into, for as long as the block lasts; yield its name, None when none is wanted."""
+        if self.verify != "restore":
+            yield None
+            return
+        name = SCRATCH + datetime.now(timezone.utc).strftime("%Y%m%dt%H%M%S%f")
+        with self._administration() as cursor:
+            try:
+                self._create_scratch(cursor, name)
+                self._try_extensions(cursor, name)
+                yield name
+            finally:
+                self._drop_scratch(cursor)
+
+    def _drop_scratch(self, cursor: Any) -> None:
+        """Drop the scratch databases of this and of killed runs: known by their name and their comment, and nothing else is."""
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s AND shobj_description(oid, 'pg_database') = %s",
+            (SCRATCH.replace("_", r"\_") + "%", self._scratch_comment()),
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            cursor.execute(f"DROP DATABASE IF EXISTS {contents.quoted(name)}")
+
+    def _scratch_comment(self) -> str:
+        return SCRATCH_COMMENT.format(self.facts["name"])
+
+    def _create_scratch(self, cursor: Any, name: str) -> None:
+        try:
+            cursor.execute(create_statement(name, self.facts))
+            cursor.execute(f"COMMENT ON DATABASE {contents.quoted(name)} IS %s", (self._scratch_comment(),))
+        except psycopg2.Error as error:
+            raise self._no_restore(
+                "may not create a database of the owner " + self.facts["owner"],
+                "the privilege CREATEDB and membership in the owner's role",
             ) from error
 
-    def _in_container(self, command: List[str], what: str, with_password: bool = False) -> str:
-        """Run one PostgreSQL client of the database's own image and return its output."""
-        os.makedirs(self.partial, mode=0o700, exist_ok=True)
-        secret = None
-        volumes = {self.partial: {"bind": IN_CONTAINER, "mode": "rw"}}
-        try:
-            if with_password:
-                handle, secret = tempfile.mkstemp(prefix=".pgpass-", dir=os.path.dirname(self.partial))
-                with os.fdopen(handle, "w") as stream:
-                    stream.write(passfile_line(self.settings.user, self.settings.password or ""))
-                volumes[secret] = {"bind": PASSWORD_FILE, "mode": "ro"}
-            code, out, err = containers.run_once(
-                self.client,
-                "backup-" + what.replace(" ", "-"),
-                self.container.short_id,
-                self.container.attrs["Image"],
-                command,
-                network_mode=f"container:{self.container.id}",
-                environment={"PGPASSFILE": PASSWORD_FILE} if with_password else {},
-                user=f"{os.geteuid()}:{os.getegid()}",
-                volumes=volumes,
-            )
-        finally:
-            if secret:
-                os.unlink(secret)
-        if code:
-            said = (err.strip().splitlines() or ["nothing"])[0]
+    def _try_extensions(self, cursor: Any, name: str) -> None:
+        """Create the database's extensions where the dump will be restored, and roll back: nothing else tells whether that is allowed."""
+        cursor.execute("SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY oid")
+        names = [row[0] for row in cursor.fetchall()]
+        with self._connection(replace(self.settings, database=name)) as connection, connection.cursor() as scratch:
+            for extension in names:
+                try:
+                    scratch.execute(f"CREATE EXTENSION IF NOT EXISTS {contents.quoted(extension)} CASCADE")
+                except psycopg2.Error as error:
+                    raise self._no_restore(
+                        f"may not create the extension {extension}", "a superuser, or a role that may"
+                    ) from error
+            connection.rollback()
+        if not self.facts["superuser"] and self.facts["version_number"] < 110000:
+            # Archives of those versions comment on plpgsql, which only its owner may.
+            raise self._no_restore("is no superuser", "a superuser on a server before 11")
+
+    def _no_restore(self, found: str, expected: str) -> OperationError:
+        return OperationError(
+            f"The dump cannot be proven by restoring it: the role {self.settings.user} {found}; {expected} is expected for that. Grant it,"
+            " or set openlmis_backup_verify to rows, which needs no more than reading. Nothing was dumped."
+        )
+
+    def _prove_by_restoring(self, scratch: str, expected: Dict[str, str]) -> None:
+        command = [
+            "pg_restore",
+            f"--jobs={self.jobs}",
+            "--exit-on-error",
+            "--no-password",
+            f"--dbname={self.tools.dsn(scratch)}",
+        ]
+        job = self.tools.start("restore", command + [self.tools.path(self.partial)])
+        self._expect(self.tools.finish(job), "pg_restore", "A dump that can be restored")
+        with self._connection(replace(self.settings, database=scratch)) as connection, connection.cursor() as cursor:
+            wrong = contents.differences(expected, contents.content_hashes(cursor))
+        if wrong:
             raise OperationError(
-                f"{command[0]} ended with {code} during {what} of the backup and said: {said}. A whole dump is expected;"
-                f" what there is lies in {self.partial} and is no backup. Mend the cause and run again."
+                f"The dump was restored, and its content is not what the database held: {', '.join(wrong[:SAID_AT_MOST])}"
+                f"{' and more' if len(wrong) > SAID_AT_MOST else ''}. Every value of the dump's own snapshot is expected. The dump was"
+                " removed; run again, and look at the disk's health when it happens again."
             )
-        return out
+
+    # -- means ---------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _administration(self) -> Iterator[Any]:
+        """Have a cursor whose statements are transactions of their own, as CREATE and DROP DATABASE must be."""
+        with self._connection(self.settings) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+
+    @contextlib.contextmanager
+    def _connection(self, settings: database.ConnectionSettings) -> Iterator[Any]:
+        connection = database.connect(settings, APPLICATION)
+        try:
+            yield connection
+        except psycopg2.Error as error:
+            raise database.database_error(
+                error, settings, "While the database was backed up", "Nothing was changed"
+            ) from None
+        finally:
+            connection.close()
+
+    def _expect(self, outcome: Any, program: str, expected: str) -> str:
+        """Return what a program printed; OperationError when it failed."""
+        if outcome.code == 0:
+            return outcome.out
+        said = outcome.said()
+        if re.search("no space left on device", outcome.err, re.IGNORECASE):
+            said, advice = "the disk is full", "Make room, or set openlmis_backup_dir to another disk, and run again."
+        else:
+            advice = "Mend the cause and run again."
+        raise OperationError(
+            f"{program} ended with {outcome.code} and said: {said}. {expected} is expected. Nothing of this backup was kept. {advice}"
+        )
 
 
 def main() -> None:
@@ -338,7 +519,9 @@ def main() -> None:
     spec.update(
         project_src={"type": "path", "required": True},
         dest={"type": "path", "required": True},
+        run={"type": "str", "default": "manual"},
         jobs={"type": "int", "default": 2},
+        verify={"type": "str", "choices": ["rows", "restore"], "default": "rows"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     compose.require_docker(module)
@@ -347,6 +530,11 @@ def main() -> None:
         module.exit_json(**Backup(module).run())
     except OperationError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"The backup in {module.params['dest']} could not be written ({error.strerror}); room and the right to write are expected."
+            " Nothing of it was kept. Mend that, or set openlmis_backup_dir to another disk, and run again."
+        )
 
 
 if __name__ == "__main__":

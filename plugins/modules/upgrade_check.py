@@ -101,6 +101,11 @@ refused:
   returned: success
   type: list
   elements: str
+answers:
+  description: The version that each running component answers; nothing of one that does not, and of none when O(resumed).
+  returned: success
+  type: dict
+  sample: {"auth": 3.2.0}
 server:
   description: What M(openlmis.operations.server_info) returns.
   returned: success
@@ -109,7 +114,8 @@ server:
 
 import os
 import shutil
-from typing import Any, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import checks, server
@@ -133,6 +139,16 @@ def try_login(params: Mapping[str, Any]) -> str:
     names = ("admin_username", "admin_password", "client_id", "client_secret")
     answer = Site(params["base_url"], params["validate_certs"]).ask_token(*(params[name] for name in names))
     return "" if answer.status == 200 else f"/api/oauth/token {answer.says()}"
+
+
+def ask_versions(params: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """Return the version that each component answers at its path; none of one that does not."""
+    if not params["base_url"]:
+        return {}
+    site = Site(params["base_url"], params["validate_certs"])
+    with ThreadPoolExecutor(4) as pool:
+        said = pool.map(lambda component: site.version(component["path"]).version, components)
+    return {component["name"]: version for component, version in zip(components, said) if version}
 
 
 def main() -> None:
@@ -172,6 +188,7 @@ def main() -> None:
         table=[f"{finding.status:<8} {finding.check:<{width}}  {finding.sentence()}" for finding in findings],
         refused=[f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == checks.REFUSED],
         server=facts,
+        answers={} if params["resumed"] else ask_versions(params, facts["components"]),
     )
 
 

@@ -1,0 +1,235 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The folder of a backup: begun with a draft, finished by a manifest, kept by count.
+
+C(<backup folder>/manifest.json) makes a folder a backup. C(draft.json) says that one is under way, or was when it was cut off, and of
+which deployment; it grows into the manifest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+DRAFT = "draft.json"
+CHUNK = 1 << 20
+
+
+def checksum(path: str) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for chunk in iter(lambda: stream.read(CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def walk(folder: str) -> Tuple[Dict[str, int], Dict[str, str]]:
+    """Return the size of every file and the target of every symbolic link under a folder, by path inside it."""
+    sizes, links = {}, {}
+    for parent, folders, files in os.walk(folder):
+        for name in folders + files:
+            path = os.path.join(parent, name)
+            inside = os.path.relpath(path, folder)
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                links[inside] = os.readlink(path)
+            elif stat.S_ISREG(status.st_mode) and inside not in (MANIFEST, DRAFT):
+                sizes[inside] = status.st_size
+    return sizes, links
+
+
+def sync(path: str) -> None:
+    """Have the disk hold what was written to a file or folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: str) -> None:
+    """Have the disk hold every file and folder under a folder, and the folder itself."""
+    for parent, _folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = os.path.join(parent, name)
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                sync(path)
+        sync(parent)
+
+
+def write(path: str, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, mode 0600, atomically and for good."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, "." + name)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=2, sort_keys=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+    sync(folder)
+
+
+def existing(path: str) -> str:
+    """Return the path, or the nearest folder above it that exists."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def begin(folder: str, origin: Mapping[str, Any]) -> None:
+    """Make the folder of a new backup, for nobody else to look into; C(origin) says of which deployment and run it is."""
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    os.mkdir(folder, 0o700)
+    write(os.path.join(folder, DRAFT), origin)
+
+
+def load(path: str) -> Dict[str, Any]:
+    """Return the content of a JSON file that holds an object, nothing of one that is missing or cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def source_of(content: Mapping[str, Any]) -> Optional[str]:
+    """Return the deployment's folder that a manifest or draft names."""
+    project = content.get("project")
+    return project.get("src") if isinstance(project, dict) else None
+
+
+def sweep(backup_dir: str, project_src: str, end_work_in: Callable[[str], None]) -> List[str]:
+    """Remove what an earlier attempt of the same deployment began and did not finish; return the folders."""
+    removed = []
+    for name in sorted(os.listdir(backup_dir)) if os.path.isdir(backup_dir) else []:
+        folder = os.path.join(backup_dir, name)
+        unfinished = not os.path.exists(os.path.join(folder, MANIFEST))
+        if unfinished and source_of(load(os.path.join(folder, DRAFT))) == project_src:
+            end_work_in(folder)
+            shutil.rmtree(folder)
+            removed.append(folder)
+    return removed
+
+
+def surplus(backups: Mapping[str, Mapping[str, Any]], project_src: str, run: Optional[str], keep: int) -> List[str]:
+    """Return the backups of a deployment that are too many, oldest first; never one of the run, which it may go back to.
+
+    C(backups) maps folders to manifests. Those of the run count, so that no more than C(keep) stay unless all are the run's.
+    """
+    own = [folder for folder, manifest in backups.items() if source_of(manifest) == project_src]
+    own.sort(key=lambda folder: str(backups[folder].get("created", "")))
+    removable = [folder for folder in own if backups[folder].get("run") != run]
+    return removable[: max(0, len(own) - keep)]
+
+
+def prune(backup_dir: str, project_src: str, run: Optional[str], keep: int) -> List[str]:
+    """Remove the backups that are too many and return their folders."""
+    folders = [os.path.join(backup_dir, name) for name in os.listdir(backup_dir)]
+    found = {folder: load(os.path.join(folder, MANIFEST)) for folder in folders}
+    gone = surplus(found, project_src, run, keep)
+    for folder in gone:
+        # Without its manifest it is no backup any more, also when the removal is cut short; with a draft the next run removes the rest.
+        os.replace(os.path.join(folder, MANIFEST), os.path.join(folder, DRAFT))
+        shutil.rmtree(folder)
+    return gone
+
+
+def components_before(
+    components: List[Mapping[str, Any]], answers: Mapping[str, str], histories: Mapping[str, List[str]]
+) -> List[Dict[str, Any]]:
+    """Return the components as they were: the version that each answered, if it did, and the migrations in its history."""
+    before = []
+    for one in components:
+        entry = {key: value for key, value in one.items() if key != "version"}
+        entry["migrations"] = histories.get(one.get("schema") or "", [])
+        if answers.get(one["name"]):
+            entry["version"] = answers[one["name"]]
+        before.append(entry)
+    return before
+
+
+def merged(draft: Mapping[str, Any], told: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return a manifest's content: the draft's, and what was told besides; parts that both have are put together."""
+    result = dict(draft)
+    for key, value in told.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = {**result[key], **value} if both else value
+    return result
+
+
+def finish(folder: str, told: Mapping[str, Any]) -> Dict[str, Any]:
+    """Sync the folder, write its manifest and return it; files that the draft has a checksum of are not read again."""
+    content = merged(load(os.path.join(folder, DRAFT)), told)
+    known = content.get("checksums", {})
+    sizes, links = walk(folder)
+    sync_tree(folder)
+    manifest = dict(
+        content,
+        format=FORMAT,
+        # As the journal writes times.
+        created=datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds"),
+        sizes=sizes,
+        checksums={path: known.get(path) or checksum(os.path.join(folder, path)) for path in sizes},
+        links=links,
+    )
+    manifest["components"] = components_before(
+        content.get("components", []), content.get("answers", {}), content.get("histories", {})
+    )
+    write(os.path.join(folder, MANIFEST), manifest)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, DRAFT))
+    return manifest
+
+
+def read(folder: str) -> Tuple[Optional[Dict[str, Any]], List[str]]:
+    """Return the manifest, or none and why."""
+    try:
+        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except FileNotFoundError:
+        what = "there is no manifest.json in it" if os.path.isdir(folder) else "there is no such folder"
+        return None, [f"{folder} is no backup: {what}"]
+    except (OSError, ValueError) as error:
+        return None, [f"{folder}/{MANIFEST} cannot be read ({error})"]
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("checksums"), dict):
+        return None, [f"{folder}/{MANIFEST} is no manifest of a backup"]
+    if manifest.get("format") != FORMAT:
+        return None, [
+            f"{folder}/{MANIFEST} has the format {manifest.get('format')}; this version of the collection reads {FORMAT}"
+        ]
+    return manifest, []
+
+
+def damages(folder: str, manifest: Mapping[str, Any]) -> List[str]:
+    """Return one sentence for each file that is not as the manifest says; contents are read only where the sizes are right."""
+    sizes, links = walk(folder)
+    found = []
+    for path, digest in sorted(manifest["checksums"].items()):
+        size = manifest.get("sizes", {}).get(path)
+        if path not in sizes:
+            found.append(f"{path} is missing")
+        elif sizes[path] != size:
+            how = "truncated" if sizes[path] < (size or 0) else "changed"
+            found.append(f"{path} is {how}: it has {sizes[path]} bytes, the manifest says {size}")
+        else:
+            try:
+                if checksum(os.path.join(folder, path)) != digest:
+                    found.append(f"{path} is changed: its size is right and its SHA-256 is not that of the manifest")
+            except OSError as error:
+                found.append(f"{path} cannot be read ({error.strerror})")
+    for path, target in sorted(manifest.get("links", {}).items()):
+        if links.get(path) != target:
+            found.append(f"{path} is no longer the symbolic link to {target}")
+    return found

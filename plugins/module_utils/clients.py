@@ -1,0 +1,190 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_dump, pg_dumpall and pg_restore that fit a server: out of the database's own image, or of this host."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils import containers
+from ansible_collections.openlmis.operations.plugins.module_utils.containers import Outcome
+from ansible_collections.openlmis.operations.plugins.module_utils.database import ConnectionSettings
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+try:
+    from psycopg2.extensions import make_dsn
+except ImportError:
+    make_dsn = None
+
+IN_CONTAINER = "/openlmis-backup"
+# Where packages put the programs of several majors beside each other; the ones on the path may be a wrapper.
+PROGRAM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
+PR_SET_PDEATHSIG = 1
+
+
+def major_of(version: str) -> Tuple[int, ...]:
+    """Return a PostgreSQL major as a tuple that can be compared: (9, 6), (15,)."""
+    numbers = [int(number) for number in re.findall(r"\d+", version)[:2]] or [0]
+    return tuple(numbers[:1] if numbers[0] >= 10 else numbers)
+
+
+class ImageClients:
+    """Programs of the database container's own image, in containers that share its network.
+
+    ``folder`` of the host is what they can read and write; :meth:`path` says how they call a path in it.
+    """
+
+    def __init__(self, client: Any, container: Any, settings: ConnectionSettings, run: str, folder: str) -> None:
+        self.client, self.container, self.settings, self.run, self.folder = client, container, settings, run, folder
+
+    def path(self, path: str) -> str:
+        """Return the path by which the programs know a path of the host inside the folder."""
+        return os.path.join(IN_CONTAINER, os.path.relpath(path, self.folder))
+
+    def dsn(self, database: str) -> str:
+        """Return the connection string, without the password. The server listens on loopback in the network they share."""
+        return make_dsn(host="127.0.0.1", port=self.settings.port, user=self.settings.user, dbname=database)
+
+    def start(self, what: str, command: List[str]) -> Any:
+        """Start a program; :meth:`finish` or :meth:`kill` must follow."""
+        secret = os.path.join(self.folder, ".pgpass-" + what)
+        with containers.password_file(secret, self.settings.user, self.settings.password or "") as mount:
+            return containers.start(
+                self.client,
+                "backup-" + what,
+                self.run,
+                self.container.attrs["Image"],
+                command,
+                network_mode=f"container:{self.container.id}",
+                environment={"PGPASSFILE": containers.PASSWORD_FILE, "TZ": "UTC", "LC_ALL": "C"},
+                user=f"{os.geteuid()}:{os.getegid()}",
+                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **mount},
+            )
+
+    def finish(self, job: Any) -> Outcome:
+        """Wait for the program and return how it ended."""
+        return containers.finish(job)
+
+    def kill(self, job: Any) -> None:
+        """End the program when it still runs."""
+        containers.remove(job)
+
+    def sweep(self, folder: str) -> None:
+        """End what an earlier run left at work in a folder."""
+        for container in containers.all_of_ours(self.client):
+            sources = [mount.get("Source", "") for mount in container.attrs.get("Mounts", [])]
+            if any(source == folder or source.startswith(folder + os.sep) for source in sources):
+                containers.remove(container)
+
+
+class HostClients:
+    """Programs of this host, for a server that is in no container here. They die with the module."""
+
+    def __init__(self, settings: ConnectionSettings, bin_folder: str) -> None:
+        self.settings, self.bin_folder = settings, bin_folder
+
+    def path(self, path: str) -> str:
+        """Return the path itself."""
+        return path
+
+    def dsn(self, database: str) -> str:
+        """Return the connection string, without a secret."""
+        known = {
+            key: value for key, value in self.settings.arguments().items() if key not in ("password", "sslpassword")
+        }
+        return make_dsn(**{**known, "dbname": database})
+
+    def start(self, what: str, command: List[str]) -> Any:
+        """Start a program; :meth:`finish` or :meth:`kill` must follow. The password is in memory only, in a file without a name."""
+        secret = os.memfd_create("pgpass", 0)
+        os.fchmod(secret, 0o600)
+        line = containers.passfile_line(self.settings.user, self.settings.password or "")
+        os.write(secret, line.encode("utf-8"))
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        output = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]  # noqa: SIM115
+        try:
+            job = subprocess.Popen(
+                [os.path.join(self.bin_folder, command[0])] + command[1:],
+                stdin=subprocess.DEVNULL,
+                stdout=output[0],
+                stderr=output[1],
+                env={**kept, "PGPASSFILE": f"/proc/self/fd/{secret}", "TZ": "UTC", "LC_ALL": "C"},
+                pass_fds=(secret,),
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+            )
+        finally:
+            os.close(secret)
+        job.output = output
+        return job
+
+    def finish(self, job: Any) -> Outcome:
+        """Wait for the program and return how it ended."""
+        try:
+            code = job.wait()
+            texts = []
+            for stream, limit in zip(job.output, (containers.OUTPUT_LIMIT, containers.ERROR_LIMIT)):
+                stream.seek(0)
+                texts.append(containers.bounded(iter(lambda stream=stream: stream.read(1 << 16), b""), limit))
+            return Outcome(code, texts[0], texts[1])
+        finally:
+            self.kill(job)
+
+    def kill(self, job: Any) -> None:
+        """End the program when it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            job.kill()
+        job.wait()
+        for stream in job.output:
+            stream.close()
+
+    def sweep(self, folder: str) -> None:
+        """Nothing is left at work: the programs died with the module."""
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def installed() -> Dict[Tuple[int, ...], str]:
+    """Return the folder of every pg_dump of this host, by its major."""
+    folders = [folder for pattern in PROGRAM_FOLDERS for folder in glob.glob(pattern)]
+    on_path = shutil.which("pg_dump")
+    found = {}
+    for folder in folders + ([os.path.dirname(on_path)] if on_path else []):
+        program = os.path.join(folder, "pg_dump")
+        if os.access(program, os.X_OK) and os.access(os.path.join(folder, "pg_restore"), os.X_OK):
+            said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+            found.setdefault(major_of(said), folder)
+    return found
+
+
+def fitting(programs: Dict[Tuple[int, ...], str], server_version: str) -> Optional[str]:
+    """Return the folder of the oldest programs that are not older than the server, or None."""
+    majors = [major for major in programs if major >= major_of(server_version)]
+    return programs[min(majors)] if majors else None
+
+
+def host_clients(settings: ConnectionSettings, server_version: str) -> HostClients:
+    """Return the host's programs that fit the server. Raises OperationError when there are none."""
+    programs = installed()
+    folder = fitting(programs, server_version)
+    if folder is None:
+        have = ", ".join(".".join(map(str, major)) for major in sorted(programs)) or "none"
+        want = ".".join(map(str, major_of(server_version)))
+        raise OperationError(
+            f"The database at {settings.where()} is PostgreSQL {want} outside Compose, and this host's pg_dump is {have}; pg_dump {want} or"
+            f" newer is expected, since an older one refuses. Install PostgreSQL's client programs {want} here, or set openlmis_backup to a"
+            " task file of your own, for example for a snapshot of RDS (docs/backup.md)."
+        )
+    return HostClients(settings, folder)
