@@ -321,14 +321,13 @@ def release_of(
 ) -> Optional[str]:
     """Return the release whose migrations the histories hold exactly, None when they are a mix.
 
-    Migrations that no known release ships (a site's own) are left out of the comparison.
+    Migrations that no known release ships (a site's own) are left out of the comparison, and so are components that the site
+    does without: those are not in the histories.
     """
     known = {name: {v for versions in facts["versions"].values() for v in versions} for name, facts in flyway.items()}
     for release, versions in releases.items():
         expected = {component: set(flyway[component]["versions"][version]) for component, version in versions.items()}
-        if all(
-            known[component] & set(histories.get(component, ())) == migrations
-            for component, migrations in expected.items()
-        ):
+        there = [component for component in expected if component in histories]
+        if there and all(known[component] & set(histories[component]) == expected[component] for component in there):
             return release
     return None

@@ -192,6 +192,14 @@ def test_a_release_is_recognised_by_its_histories(name):
     assert deployment.release_of(dict(histories, report=histories["report"][:-1]), known, FLYWAY) is None
 
 
+def test_a_site_may_do_without_a_component():
+    known = deployment.known_releases(RELEASE)
+    histories = {name: FLYWAY[name]["versions"][version] for name, version in known["3.3.1"].items() if name != "cce"}
+    assert deployment.release_of(histories, known, FLYWAY) == "3.3.1"
+    assert deployment.release_of(dict(histories, cce=[]), known, FLYWAY) is None
+    assert deployment.release_of({}, known, FLYWAY) is None
+
+
 def test_a_half_migrated_database_is_no_release():
     known = deployment.known_releases(RELEASE)
     mixed = copy.copy(known["3.3.1"])
