@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker postgresql rehearsal rehearsal-clean test test-all lint sanity units integration test-rehearsal build bench demo clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build bench demo clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -56,6 +56,9 @@ integration: setup postgresql ## ansible-test integration: the module on a real 
 
 test-rehearsal: docker setup ## whole upgrades on the rehearsal server
 	@$(PYTHON_RUN) tools/run_checks.py rehearsal
+
+faults: docker setup ## break the upgrade in every known way, finish it, roll it back; as root (FAULTS="'kill*backup' --shard 1/2")
+	@PYTHONPATH=tests/rehearsal $(PYTHON_RUN) -m faults $(FAULTS)
 
 build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
 	@$(PYTHON_RUN) tools/run_checks.py build

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +22,8 @@ from .releases import LABEL, PROJECT
 from .world import PROJECT_LABEL, Server
 
 VOLUME = PROJECT + "-saved"
-OUR_TAGS = "openlmis-operations/*:before-*"
+OUR_NAMES = "openlmis-operations"
+GATE = "OPENLMIS-GATE"
 COLLECTION_LABEL = "org.openlmis.operations"
 # When a migration was applied and how long that took is another story each time.
 OTHER_EACH_TIME = {"schema_version": ("installed_on", "execution_time")}
@@ -39,7 +41,8 @@ class SavedServer:
         self.copy = server.root / "saved"
         self.versions = server.versions()
         self.volume = self.engine.volumes.create(VOLUME, labels={LABEL: "true", PROJECT_LABEL: PROJECT})
-        self.names = {name: image.id for image in self.engine.images.list() for name in image.tags}
+        # All but the image that Compose builds for the project.
+        self.names = {name: one.id for one in self.engine.images.list() for name in one.tags if PROJECT not in name}
         server.compose("stop")
         self.copy_volume(database_volume(server), VOLUME)
         shutil.copytree(server.project_src, self.copy / "server", symlinks=True)
@@ -67,6 +70,7 @@ class SavedServer:
 
     def restore(self) -> None:
         """Put the saved state back, whatever has happened to the server since."""
+        open_gate()
         remove_containers(self.server)
         for folder in (self.server.project_src, self.server.backup_dir, self.server.state_dir):
             shutil.rmtree(folder, ignore_errors=True)
@@ -76,9 +80,9 @@ class SavedServer:
         self.copy_volume(VOLUME, database_volume(self.server))
         self.start()
 
-    def restore_names(self) -> None:
-        """Give every image the names back that it had, and take those away that a run gave."""
-        for name in image_names(self.server, OUR_TAGS):
+    def restore_names(self, keep_ours: bool = False) -> None:
+        """Give every image the names back that it had, and take those away that a run gave, unless they are kept."""
+        for name in [] if keep_ours else names_of_runs(self.server):
             self.engine.images.remove(name, force=True)
         now = {name: image.id for image in self.engine.images.list() for name in image.tags}
         for name, image in self.names.items():
@@ -93,11 +97,29 @@ def database_volume(server: Server) -> str:
     return next(mount["Name"] for mount in mounts if mount["Destination"] == DATA)
 
 
-def image_names(server: Server, pattern: str) -> list[str]:
-    """The names of images that fit a pattern."""
-    found = server.engine.images.list(filters={"reference": pattern})
-    prefix, suffix = pattern.split("*")[0], pattern.split("*")[1]
-    return [name for image in found for name in image.tags if name.startswith(prefix) and suffix in name]
+def names_of_runs(server: Server) -> list[str]:
+    """The names that runs gave to images, for the way back."""
+    found = server.engine.images.list(filters={"reference": OUR_NAMES + "/*"})
+    return [name for image in found for name in image.tags if name.startswith(OUR_NAMES) and ":before-" in name]
+
+
+def open_gate() -> None:
+    """Take down what a run that was given up has left of the gate; nothing of anybody else's."""
+    for command in ("iptables", "ip6tables"):
+        if gate_rules(command):
+            for rule in gate_rules(command):
+                if rule.startswith("-A PREROUTING"):
+                    subprocess.run([command, "-t", "mangle", "-D", *rule.split()[1:]], check=True)
+            subprocess.run([command, "-t", "mangle", "-F", GATE], check=True)
+            subprocess.run([command, "-t", "mangle", "-X", GATE], check=True)
+
+
+def gate_rules(command: str) -> list[str]:
+    """The gate's rules; none without the rights to see them, since without them there is no gate."""
+    if not shutil.which(command):
+        return []
+    run = subprocess.run([command, "-t", "mangle", "-S"], capture_output=True, text=True, check=False)
+    return [line for line in run.stdout.splitlines() if GATE in line]
 
 
 def remove_containers(server: Server) -> None:
@@ -123,6 +145,7 @@ class Picture:
     tables: dict[str, str]
     files: dict[str, str]
     images: dict[str, str]
+    gate: dict[str, str]
     roles: dict[str, str]
     settings: dict[str, str]
     answers: dict[str, str]
@@ -175,7 +198,8 @@ def picture(server: Server) -> Picture:
     images = {}
     for container in server.containers():
         service = container.labels.get("com.docker.compose.service", "")
-        images[service] = "%s %s" % (container.attrs["Config"]["Image"], container.attrs["Image"])
+        restart = container.attrs["HostConfig"]["RestartPolicy"]["Name"]
+        images[service] = "%s %s restarts: %s" % (container.attrs["Config"]["Image"], container.attrs["Image"], restart)
     files = {
         path.relative_to(server.project_src).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(server.project_src.rglob("*"))
@@ -185,6 +209,7 @@ def picture(server: Server) -> Picture:
         tables=tables(server),
         files=files,
         images=images,
+        gate={command: "".join(gate_rules(command)) for command in ("iptables", "ip6tables")},
         roles=dict(server.query(ROLES)),
         settings=dict(server.query(SETTINGS)),
         answers={

@@ -1,0 +1,464 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong: each fault with the moment at which it strikes, and what a human mends before going on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from stack import deployment, images
+from stack.images import DATA
+from stack.saved import database_volume, open_gate
+
+from . import ssh
+from .playbook import Moment, Playbook
+from .scene import Action, Fault, Scene, Strike
+
+BEGIN = "Note in the journal that the step begins"
+# The task that does a step's work, and after how many seconds it is struck: when it is at it.
+WORK = {
+    "pull": ("Name the image of every container for the way back", 0.5),
+    "maintenance_on": ("Close or open the firewall to users", 0.3),
+    "stop": ("Remove the containers of components, UI, nginx and consul", 0.8),
+    "backup": ("Dump the database and prove the dump", 0.8),
+    "set_versions": ("Make the edits that lead to the release", 1.2),
+    "start": ("Start everything", 0.8),
+    "wait": ("Wait until every component has migrated and answers with its version", 0.8),
+    "migrate_contact_details": ("Copy the contact details", 0.8),
+    "smoke_test": ("Use the server as a user would", 0.8),
+    "maintenance_off": ("Close or open the firewall to users", 0.3),
+}
+# In their order; the playbook starts and waits twice.
+STEPS = [("pull", 1), ("maintenance_on", 1), ("stop", 1), ("backup", 1), ("set_versions", 1), ("start", 1), ("wait", 1)]
+STEPS += [("migrate_contact_details", 1), ("start", 2), ("wait", 2), ("smoke_test", 1), ("maintenance_off", 1)]
+
+
+def during(step: str, nth: int = 1) -> Moment:
+    """While the work of a step is done."""
+    task, after = WORK[step]
+    return Moment(step, task, after, nth)
+
+
+def before_work(step: str) -> Moment:
+    """Before the work of a step, which has begun."""
+    return Moment(step, WORK[step][0])
+
+
+# -- killing -------------------------------------------------------------------------------------------------------
+
+
+def kill_playbook(_scene: Scene, run: Playbook) -> None:
+    """The controller dies; what runs on the host goes on."""
+    run.kill()
+
+
+def kill_remote(_scene: Scene, run: Playbook) -> None:
+    """The process on the host dies; the playbook sees it."""
+    run.kill_remote()
+
+
+def while_locked(table: str, strike: Strike) -> Strike:
+    """Strike while the step's work waits for a table, so that it is certainly under way."""
+
+    def struck(scene: Scene, run: Playbook) -> None:
+        connection = scene.server.connect()
+        connection.cursor().execute("lock table %s in access exclusive mode" % table)
+        scene.kept["lock"] = connection
+        scene.undo.append(connection.close)
+        run.go_on()
+        run.until(lambda: bool(waiting_for(scene, table)), "waited for the table " + table)
+        strike(scene, run)
+
+    return struck
+
+
+def waiting_for(scene: Scene, table: str) -> list[tuple[int, ...]]:
+    """The sessions that wait for a table."""
+    return scene.server.query("select pid from pg_locks where not granted and relation = %s::regclass", (table,))
+
+
+def unlock(scene: Scene) -> None:
+    """The session that held the table ends."""
+    scene.kept.pop("lock").close()
+
+
+DUMPED = "requisition.status_changes"
+COPIED = "notification.user_contact_details"
+LOCKED = {"backup": DUMPED, "migrate_contact_details": COPIED}
+
+
+def kills() -> Iterator[Fault]:
+    """Playbook and remote process, before and during every step."""
+    for step, nth in STEPS:
+        label = step + (" again" if nth > 1 else "")
+        for who, strike in (("playbook", kill_playbook), ("remote", kill_remote)):
+            moment = Moment(step, BEGIN if who == "remote" else None, nth=nth)
+            yield Fault("kill %s before %s" % (who, label), moment, strike)
+            if step in LOCKED:
+                struck = while_locked(LOCKED[step], strike)
+                yield Fault("kill %s during %s" % (who, label), before_work(step), struck, mend=unlock)
+            else:
+                yield Fault("kill %s during %s" % (who, label), during(step, nth), strike)
+
+
+# -- daemon, containers, memory ------------------------------------------------------------------------------------
+
+
+def restart_daemon(scene: Scene, _run: Playbook) -> None:
+    """As an update of the package does: every container ends."""
+    scene.daemon.restart()
+
+
+def stop_daemon(scene: Scene, _run: Playbook) -> None:
+    """The daemon dies, and nobody starts it."""
+    scene.daemon.stop()
+
+
+def start_daemon(scene: Scene) -> None:
+    """The human starts it."""
+    scene.daemon.start()
+
+
+def reboot(scene: Scene, run: Playbook) -> None:
+    """Everything of the run dies, the daemon starts anew, netfilter is empty."""
+    run.kill_everything()
+    scene.daemon.stop()
+    open_gate()
+    scene.daemon.start()
+
+
+def kill_database(scene: Scene, _run: Playbook) -> None:
+    """The database's container dies."""
+    scene.server.container("db").kill()
+
+
+def wait_for_database(scene: Scene) -> None:
+    """A database that was started needs a moment."""
+    deployment.wait_until("the database", lambda: deployment.database_answers(scene.server), 60)
+
+
+def start_database(scene: Scene) -> None:
+    """The human starts the database."""
+    scene.server.compose("start", "db")
+    wait_for_database(scene)
+
+
+def remove_database(scene: Scene, run: Playbook) -> None:
+    """Somebody removes the database's container; the volume stays behind, with nobody who uses it."""
+    scene.kept["volume"] = database_volume(scene.server)
+    run.kill_everything()
+    scene.server.container("db").remove(force=True)
+    volume = scene.server.engine.volumes.get(scene.kept["volume"])
+    scene.undo.append(lambda: discard(scene, volume))
+
+
+def discard(scene: Scene, volume: Any) -> None:
+    """Remove the containers of the database that use the volume, and the volume."""
+    for container in scene.server.engine.containers.list(all=True, filters={"volume": volume.name}):
+        container.remove(v=True, force=True)
+    volume.remove(force=True)
+
+
+def attach_volume(scene: Scene) -> None:
+    """The human gives the database its volume back, by a Compose file of his own."""
+    text = "volumes: {found: {external: true, name: %s}}\nservices: {db: {volumes: ['found:%s']}}\n"
+    (scene.server.project_src / "docker-compose.override.yml").write_text(text % (scene.kept["volume"], DATA))
+    scene.server.compose("up", "--detach", "--no-deps", "db")
+    wait_for_database(scene)
+
+
+def starve_database(scene: Scene, _run: Playbook) -> None:
+    """A report eats the memory that the database's container may use; the kernel kills it, and with it every session."""
+    container = scene.server.container("db")
+    limit_memory(container, "200m")
+    report = "select length(string_agg(repeat('x', 1000), '')) from generate_series(1, 900000)"
+    container.exec_run(["psql", "--username=postgres", "--dbname=open_lmis", "--command", report])
+
+
+def feed_database(scene: Scene) -> None:
+    """The human gives the container its memory back."""
+    limit_memory(scene.server.container("db"), "-1")
+    wait_for_database(scene)
+
+
+def limit_memory(container: Any, limit: str) -> None:
+    """Limit what a running container may use."""
+    command = ["docker", "update", "--memory", limit, "--memory-swap", limit, container.name]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def both(*actions: Action) -> Action:
+    """One action after another."""
+
+    def act(scene: Scene) -> None:
+        for action in actions:
+            action(scene)
+
+    return act
+
+
+DUMP = before_work("backup")
+NEEDS_MEMORY = "  notification:\n"
+TOO_LITTLE = NEEDS_MEMORY + "    mem_limit: 6m\n"
+
+
+def happenings() -> Iterator[Fault]:
+    """What daemon, containers and memory do."""
+    during_dump = while_locked(DUMPED, restart_daemon)
+    # The lock is gone with the session that held it.
+    yield Fault("docker daemon restarted during the dump", DUMP, during_dump)
+    yield Fault("docker daemon restarted during the wait", during("wait"), restart_daemon)
+    yield Fault("docker daemon dead during the start", during("start"), stop_daemon, mend=start_daemon)
+    yield Fault("reboot during the dump", DUMP, while_locked(DUMPED, reboot))
+    yield Fault("reboot during the wait", during("wait"), reboot)
+    yield Fault("reboot before the second start", Moment("start", nth=2), reboot)
+    during_dump = while_locked(DUMPED, kill_database)
+    yield Fault("database container killed during the dump", DUMP, during_dump, mend=start_database)
+    killed = Moment("start", WORK["start"][0], 0.4)
+    yield Fault("database container killed during the start", killed, kill_database, mend=start_database)
+    during_copy = while_locked(COPIED, kill_database)
+    copying = before_work("migrate_contact_details")
+    yield Fault("database container killed during the copy", copying, during_copy, mend=start_database)
+    yield Fault("database container removed before the wait", Moment("wait"), remove_database, correct=attach_volume,
+                differs=("files docker-compose.override.yml",))
+    starved = while_locked(DUMPED, starve_database)
+    yield Fault("database out of memory during the dump", DUMP, starved, mend=feed_database)
+    yield Fault("component out of memory", Moment("start"), edit("docker-compose.yml", NEEDS_MEMORY, TOO_LITTLE),
+                correct=edited("docker-compose.yml", TOO_LITTLE, NEEDS_MEMORY))
+
+
+# -- disks ---------------------------------------------------------------------------------------------------------
+
+
+def on_small_disk(*folders: str) -> Action:
+    """Put folders of the server on a file system of their own, small enough to be filled."""
+
+    def prepare(scene: Scene) -> None:
+        for name in folders:
+            folder = scene.server.root / name
+            aside = scene.server.root / (name + ".aside")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+            shutil.copytree(folder, aside, symlinks=True)
+            mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0755", "openlmis-rehearsal", str(folder)]
+            subprocess.run(mount, check=True, capture_output=True)
+            scene.undo.append(lambda folder=folder: subprocess.run(["umount", "--lazy", str(folder)], check=True))
+            shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(aside)
+
+    return prepare
+
+
+def fill(name: str) -> Strike:
+    """Something fills the disk that a folder is on."""
+
+    def strike(scene: Scene, _run: Playbook) -> None:
+        with contextlib.suppress(OSError), open(scene.server.root / name / ".filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1 << 12))
+
+    return strike
+
+
+def make_room(name: str) -> Action:
+    """The human makes room."""
+    return lambda scene: (scene.server.root / name / ".filler").unlink()
+
+
+def full_disks() -> Iterator[Fault]:
+    """A disk that fills up at the worst moment."""
+    for name, moment, what in (
+        ("backup", DUMP, "during the dump"),
+        ("server", before_work("set_versions"), "during the version change"),
+        ("state", Moment("stop", BEGIN), "when the journal is written"),
+        ("state", Moment("backup", "Note in the journal that the step has ended"), "when the backup is noted"),
+        ("state", Moment("maintenance_off", "Note in the journal that the step has ended"), "at the very end"),
+    ):
+        yield Fault("disk full " + what, moment, fill(name), prepare=on_small_disk(name), mend=make_room(name))
+
+
+# -- components ----------------------------------------------------------------------------------------------------
+
+
+def arm(component: str, version: str, fault: str) -> Action:
+    """The next container of a component's version has a fault; the names of images are put back with the server."""
+    return lambda scene: images.arm(component, version, fault)
+
+
+def disarm(component: str, version: str) -> Action:
+    """The human has got an image that works."""
+    return lambda scene: scene.saved.restore_names(keep_ours=True)
+
+
+def restart_always(scene: Scene) -> None:
+    """The site has its components restarted; so they run already."""
+    replace(scene, "docker-compose.yml", NEEDS_MEMORY, NEEDS_MEMORY + "    restart: always\n")
+    scene.server.compose("up", "--detach", "--no-deps", "notification")
+    scene.wait_for_components()
+
+
+def broken_components() -> Iterator[Fault]:
+    """Components of the new release that do not come up."""
+    notification = ("notification", "4.0.0")
+    for name, component, fault in (
+        ("component crashes", notification, "crash"),
+        ("component never registers", notification, "never-register"),
+        ("migration fails: referencedata", ("referencedata", "11.0.0"), "crash-in-migration"),
+        ("migration fails: auth", ("auth", "4.0.0"), "crash-in-migration"),
+        ("user interface without network", ("reference-ui", "5.1.0"), "no-network"),
+    ):
+        yield Fault(name, prepare=arm(*component, fault), correct=disarm(*component),
+                    arguments=("-e", "openlmis_wait_timeout=25"))
+    yield Fault("component loops", prepare=both(restart_always, arm(*notification, "crash")),
+                correct=disarm(*notification), differs=("files docker-compose.yml", "images notification"))
+    yield Fault("component starts slowly", prepare=arm(*notification, "slow"), survived=True)
+    yield Fault("component starts too slowly", prepare=arm(*notification, "slow"),
+                arguments=("-e", "openlmis_wait_timeout=3"))
+    yield Fault("image missing", prepare=untag("openlmis/notification:4.0.0"), correct=give_images)
+    gone = Moment("set_versions")
+    yield Fault("image removed after the pull", gone, then(untag("openlmis/notification:4.0.0")), correct=give_images)
+
+
+def untag(name: str) -> Action:
+    """An image is not on the host, and no registry has it."""
+    return lambda scene: scene.server.engine.images.remove(name, force=True)
+
+
+def give_images(scene: Scene) -> None:
+    """The human brings the images."""
+    scene.saved.restore_names(keep_ours=True)
+
+
+# -- people --------------------------------------------------------------------------------------------------------
+
+
+def then(action: Action) -> Strike:
+    """Do something while the playbook is held."""
+    return lambda scene, run: action(scene)
+
+
+def replace(scene: Scene, name: str, old: str, new: str) -> None:
+    """Edit a deployed file."""
+    path = scene.server.project_src / name
+    text = path.read_text()
+    if old not in text:
+        raise ValueError("%s does not hold %r" % (name, old))
+    path.write_text(text.replace(old, new))
+
+
+def edit(name: str, old: str, new: str) -> Strike:
+    """Somebody edits a deployed file while the playbook runs."""
+    return lambda scene, run: replace(scene, name, old, new)
+
+
+def edited(name: str, old: str, new: str) -> Action:
+    """The human edits a deployed file."""
+    return lambda scene: replace(scene, name, old, new)
+
+
+def lose_connection(scene: Scene, run: Playbook) -> None:
+    """The network between controller and host is gone."""
+    run.go_on()
+    time.sleep(1.5)
+    scene.kept["sshd"].cut()
+
+
+def over_ssh(scene: Scene) -> None:
+    """The host is reached over SSH."""
+    scene.kept["sshd"] = ssh.Daemon(scene.server.root / "ssh")
+    scene.undo.append(scene.kept["sshd"].stop)
+
+
+def journal(scene: Scene) -> pathlib.Path:
+    """The run's journal."""
+    return scene.server.state_dir / "journal.json"
+
+
+def of_another_run(scene: Scene) -> None:
+    """The journal is another server's."""
+    content = json.loads(journal(scene).read_text())
+    content["run_id"] = "20200101T000000Z"
+    content["run"]["database"] = {**content["run"]["database"], "system_identifier": "1", "oid": 1}
+    journal(scene).write_text(json.dumps(content))
+
+
+def lose_backup(scene: Scene) -> None:
+    """Somebody clears the backups away; there is a copy elsewhere."""
+    shutil.move(scene.server.backup_dir, scene.server.root / "elsewhere")
+    scene.undo.append(lambda: shutil.rmtree(scene.server.root / "elsewhere", ignore_errors=True))
+
+
+def fetch_backup(scene: Scene) -> None:
+    """The human brings the copy of the backup."""
+    shutil.rmtree(scene.server.backup_dir, ignore_errors=True)
+    shutil.move(scene.server.root / "elsewhere", scene.server.backup_dir)
+
+
+def git_checkout(scene: Scene) -> None:
+    """The next deployment, or git, puts the old versions back."""
+    shutil.copy(scene.saved.copy / "server" / ".env", scene.server.project_src / ".env")
+
+
+def killed_and(strike: Strike) -> Strike:
+    """The playbook dies, and something else happens before anybody goes on."""
+
+    def struck(scene: Scene, run: Playbook) -> None:
+        run.kill_everything()
+        strike(scene, run)
+
+    return struck
+
+
+def remove_journal(scene: Scene) -> None:
+    """Somebody clears the state away."""
+    shutil.rmtree(scene.server.state_dir)
+
+
+def truncate_journal(scene: Scene) -> None:
+    """The file system lost the end of the journal in a crash."""
+    os.truncate(journal(scene), journal(scene).stat().st_size // 2)
+
+
+def mistakes() -> Iterator[Fault]:
+    """What people do, before a run and in between."""
+    waiting, dumped = Moment("wait"), Moment("set_versions")
+    yield Fault("wrong admin password", arguments=("-e", "openlmis_admin_password=wrong"))
+    broken = edit("docker-compose.yml", "services:\n", "services:\n\tbroken\n")
+    yield Fault("compose file broken by hand", dumped, broken,
+                correct=edited("docker-compose.yml", "services:\n\tbroken\n", "services:\n"))
+    changed = edit("docker-compose.yml", "-Xmx512m", "-Xmx600m")
+    yield Fault("compose file edited by hand in between", Moment("start"), killed_and(changed),
+                differs=("files docker-compose.yml",))
+    yield Fault("versions put back by git before the wait", waiting, killed_and(then(git_checkout)))
+    yield Fault("versions put back by git after the copy", Moment("smoke_test"), killed_and(then(git_checkout)))
+    for when, moment in (("after the backup", dumped), ("before the wait", waiting)):
+        yield Fault("journal deleted " + when, moment, killed_and(then(remove_journal)))
+        yield Fault("journal truncated " + when, moment, killed_and(then(truncate_journal)))
+        yield Fault("journal of another run " + when, moment, killed_and(then(of_another_run)), mend=remove_journal)
+    yield Fault("backup deleted after the backup", dumped, killed_and(then(lose_backup)))
+    # On the way forward the operator says that it shall go on without; on the way back there must be a copy.
+    yield Fault("backup deleted before the wait", waiting, killed_and(then(lose_backup)),
+                go_on_with=("-e", "openlmis_without_way_back=true"))
+    yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
+    for label, step in (("stop", "stop"), ("wait", "wait")):
+        yield Fault("connection lost during the " + label, during_held(step), lose_connection, prepare=over_ssh,
+                    arguments=ssh.ARGUMENTS)
+
+
+def during_held(step: str) -> Moment:
+    """Before the work of a step: over SSH no process of the host is seen from here."""
+    return before_work(step)
+
+
+def all_faults() -> list[Fault]:
+    """Every fault of the campaign."""
+    return [*kills(), *happenings(), *full_disks(), *broken_components(), *mistakes()]
