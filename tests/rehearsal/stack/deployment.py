@@ -117,12 +117,14 @@ def leave_out(compose_file: pathlib.Path, services: Collection[str]) -> None:
     compose_file.write_text(text)
 
 
-def write_files(server: Server, release: str, without: Collection[str] = ()) -> None:
-    """The deployment folder as an operator of 3.3 has it, and an inventory beside it."""
+def write_files(server: Server, release: str, without: Collection[str] = (), override: str = "") -> None:
+    """The deployment folder as an operator of 3.3 has it, with an override file where there is one, and an inventory beside it."""
     server.root.mkdir(parents=True, exist_ok=True)
     (server.root / MARK).write_text("Made by tests/rehearsal/rehearsal.py; `rehearsal.py down` removes this folder.\n")
     shutil.copytree(HERE / "deployment", server.project_src)
     leave_out(server.project_src / "docker-compose.yml", without)
+    if override:
+        (server.project_src / "docker-compose.override.yml").write_text(override)
     settings = server.project_src / "settings.env"
     text = settings.read_text().replace("@BASE_URL@", server.base_url)
     settings.write_text(text.replace("@ADDRESS@", server.base_url.split("//")[1]))
@@ -225,9 +227,13 @@ def up(
     seed: int = 34,
     phone_column: bool = False,
     without: Collection[str] = (),
+    override: str = "",
     say: Say = print,
 ) -> Server:
-    """A fresh server of a release, `without` some of its services; an earlier rehearsal server is removed first."""
+    """A fresh server of a release, `without` some of its services; an earlier rehearsal server is removed first.
+
+    `override` is the text of a Compose override file.
+    """
     check_compose()
     check_no_other_openlmis()
     images.ensure(say)
@@ -235,7 +241,7 @@ def up(
     server = Server(root)
     if root.exists() and any(root.iterdir()):
         raise RehearsalError("The folder %s is not empty and not the rehearsal's; name another one." % root)
-    write_files(server, release, without)
+    write_files(server, release, without, override)
     say("Starting OpenLMIS %s ..." % release)
     start(server, release)
     fill(server, users, seed, phone_column, without)
