@@ -246,6 +246,12 @@ def describe_backup(journal: Journal) -> str:
     return f"{folder}, proven" if folder else "made by the site's own task file"
 
 
+def keep_out(journal: Optional[Journal]) -> bool:
+    """Tell whether the run under way has closed the gate and not opened it again."""
+    gates = [e for e in journal["steps"] if e["step"] in ("maintenance_on", "maintenance_off")] if journal else []
+    return under_way(journal) and bool(gates) and not (gates[-1]["step"] == "maintenance_off" and gates[-1]["finished"])
+
+
 def describe_gate(journal: Journal) -> str:
     """Say in one sentence whether users are kept out, by what the journal's last gate step did."""
     for entry in reversed(journal["steps"]):

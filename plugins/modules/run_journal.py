@@ -136,6 +136,10 @@ done:
   returned: success
   type: list
   elements: str
+keep_out:
+  description: Whether the run under way has closed the gate and not opened it again.
+  returned: success
+  type: bool
 lines:
   description: What an operator must know after a failure.
   returned: when O(state=failed)
@@ -239,6 +243,7 @@ def main() -> None:
             journal=journal,
             damaged=damaged,
             under_way=journals.under_way(journal),
+            keep_out=journals.keep_out(journal),
             done=sorted(journals.finished_steps(journal, params["phase"])),
             summary=journals.summarise(journal),
             **result,

@@ -236,3 +236,16 @@ def test_what_is_no_journal_is_said(tmp_path, text):
 
 def test_no_file_is_no_journal(tmp_path):
     assert journals.load(str(tmp_path / "none")) == (None, "")
+
+
+def test_users_are_kept_out_from_the_gate_s_beginning_to_its_end():
+    text = begin(None, "pull", 0)
+    assert not journals.keep_out(text)
+    text = begin(text, "maintenance_on", 1)
+    assert journals.keep_out(text)
+    text = begin(end(text, "maintenance_on", 2), "maintenance_off", 3)
+    assert journals.keep_out(text)
+    text = end(text, "maintenance_off", 4)
+    assert not journals.keep_out(text)
+    assert not journals.keep_out(dict(begin(text, "maintenance_on", 5), finished=AT.format(6)))
+    assert not journals.keep_out(None)
