@@ -28,16 +28,17 @@ def argument_spec() -> Dict[str, Any]:
     return spec
 
 
-def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
+def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, Any]:
     """Return everything that checks and steps need to know of a server, without a password or a personal datum.
 
     Raises OperationError when Docker, the Compose files or the project cannot be read. A database that cannot be
-    reached is a fact (C(database.error)), since some steps must work without it.
+    reached is a fact (C(database.error)), since some steps must work without it; with C(may_be_gone) so is a project
+    without any container.
     """
     release, src = params["release"], params["project_src"]
     client = compose.docker_client()
-    project = compose.find_project(client, src, params.get("project_name"))
     files = deployment.compose_files(src, params["compose_files"])
+    project = _project(client, params, files, may_be_gone)
     rendered = deployment.render(src, files, project.name)
     services = deployment.services_of(rendered, deployment.render(src, files, project.name, interpolate=False), release)
     env_path = os.path.join(src, ".env")
@@ -68,6 +69,16 @@ def collect(params: Mapping[str, Any]) -> Dict[str, Any]:
     facts["release"] = None if histories is None else deployment.release_of(histories, known, params["migrations"])
     facts["state"] = state_of(facts)
     return facts
+
+
+def _project(client: Any, params: Mapping[str, Any], files: Sequence[str], may_be_gone: bool) -> compose.Project:
+    try:
+        return compose.find_project(client, params["project_src"], params.get("project_name"))
+    except OperationError:
+        if not may_be_gone:
+            raise
+        rendered = deployment.render(params["project_src"], files, params.get("project_name"))
+        return compose.Project(params.get("project_name") or rendered["name"], [])
 
 
 def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], release: Mapping[str, Any]) -> List[str]:

@@ -106,7 +106,7 @@ def main() -> None:
     require_docker(module)
     require_psycopg2(module)
     try:
-        module.exit_json(changed=False, server=server.collect(module.params))
+        module.exit_json(changed=False, server=server.collect(module.params, may_be_gone=True))
     except OperationError as error:
         module.fail_json(msg=str(error))
 

@@ -1,0 +1,129 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a restore needs to know of names, of an archive's entries and of a database's properties; no I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
+
+# PostgreSQL cuts longer names off without a word.
+NAME_LIMIT = 63
+# Their values are lists of identifiers, stored the way in which they are written in SQL.
+LISTS = (
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+)
+
+
+class Entry(NamedTuple):
+    """A line of C(pg_restore --list): C(text) is all behind the ids, such as C(TABLE DATA public users postgres)."""
+
+    line: str
+    text: str
+
+
+def name_for(database: str, what: str, run: str) -> str:
+    """Return the name of a run's database beside the one named, C(open_lmis_failed_20260102T190000Z), within PostgreSQL's limit."""
+    ending = f"_{what}_{run}"
+    return database.encode()[: NAME_LIMIT - len(ending)].decode("utf-8", "ignore") + ending
+
+
+def scratch_comment(run: str) -> str:
+    """Return the comment of the fresh database while it is no more than that."""
+    return f"openlmis.operations: being restored in run {run}; may be dropped when no rollback is under way"
+
+
+def failed_comment(run: str, oid: int, backup: str, earlier: Optional[str]) -> str:
+    """Return the comment of the database that was set aside; it names the one that took its place."""
+    text = f"openlmis.operations: set aside in run {run} for database {oid}, restored from {backup}; may be dropped"
+    return f"{text}. Its comment was: {earlier}" if earlier else text
+
+
+def replacement_of(run: str, comment: Optional[str]) -> Optional[int]:
+    """Return the OID of the database that took the place of the one with this comment in this run; None when none did."""
+    match = re.match(rf"openlmis\.operations: set aside in run {re.escape(run)} for database (\d+),", comment or "")
+    return int(match.group(1)) if match else None
+
+
+def entries(listing: str) -> List[Entry]:
+    """Return what an archive holds, by the output of C(pg_restore --list)."""
+    found = (re.match(r"\d+; \d+ \d+ (.*)$", line) for line in listing.splitlines())
+    return [Entry(match.string, match.group(1)) for match in found if match]
+
+
+def without_extensions(found: Iterable[Entry], schemas: Sequence[str], relations: Sequence[Tuple[str, str]]) -> List[Entry]:
+    """Return the entries that a copy of the database needs, whose extensions are there already.
+
+    Left out are extensions, the schemas that stay because an extension lives in them, and data and rights of an
+    extension's own tables: the copy has them, and their owner may be somebody else.
+    """
+    parts = [r"EXTENSION - ", r"COMMENT - EXTENSION "]
+    for schema in schemas:
+        parts += [rf"SCHEMA - {re.escape(schema)} ", rf"(COMMENT|ACL) - (SCHEMA )?{re.escape(schema)}( |$)"]
+    for schema, name in relations:
+        parts += [rf"(TABLE DATA|ACL|SEQUENCE SET) {re.escape(schema)} ((TABLE|SEQUENCE|VIEW) )?{re.escape(name)}( |$)"]
+    pattern = re.compile("|".join(parts))
+    return [entry for entry in found if not pattern.match(entry.text)]
+
+
+def owners(found: Iterable[Entry]) -> Set[str]:
+    """Return the roles that own what the entries make; names with blanks are told by their last word only."""
+    return {entry.text.rsplit(" ", 1)[-1] for entry in found if not entry.text.endswith(" ")} - {"-", ""}
+
+
+def setting_clause(setting: str) -> Tuple[str, Optional[str]]:
+    """Return the SET clause for a setting as C(pg_db_role_setting) has it, and the value that has to be quoted into it, if any.
+
+    A list is stored as it is written in SQL; quoted as one text it would mean one name with commas in it.
+    """
+    name, value = setting.split("=", 1)
+    target = ".".join(quoted(part) for part in name.split("."))
+    return (f"SET {target} TO {value or quoted('')}", None) if name.lower() in LISTS else (f"SET {target} TO %s", value)
+
+
+def missing_roles(globals_sql: str, present: Iterable[str]) -> List[str]:
+    """Return the roles that C(pg_dumpall --globals-only) wrote down and that are not there."""
+    names = [
+        name[1:-1].replace('""', '"') if name.startswith('"') else name
+        for name in re.findall(r"^CREATE ROLE (\"(?:[^\"]|\"\")+\"|[^\s;]+);", globals_sql, re.MULTILINE)
+    ]
+    return sorted(set(names) - set(present))
+
+
+def room_missing(size: int, free: Optional[int]) -> int:
+    """Return the bytes that lack for a second database of this size and a tenth; none where nobody knows what is free."""
+    return 0 if free is None else max(0, int(size * 1.1) - free)
+
+
+def free_bytes(df: str) -> Optional[int]:
+    """Return the free bytes that C(df -Pk <folder>) tells; None when it tells nothing."""
+    match = re.search(r"\s(\d+)\s+\d+%\s+\S+\s*$", df)
+    return int(match.group(1)) * 1024 if match else None
+
+
+def lacking_properties(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> List[str]:
+    """Return the properties of a database that are not as wanted, in words."""
+    return [
+        f"{name} is {found.get(name)!r}, not {value!r}"
+        for name, value in sorted(wanted.items())
+        if _comparable(value) != _comparable(found.get(name))
+    ]
+
+
+def _comparable(value: Any) -> Any:
+    return sorted(map(repr, value)) if isinstance(value, list) else value
+
+
+def properties_of(database: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what a manifest says of a database that a restore has to bring about besides the content."""
+    names = ("owner", "encoding", "collate", "ctype", "connection_limit", "comment")
+    return {name: database[name] for name in names if name in database}

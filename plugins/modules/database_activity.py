@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_activity
+short_description: Tell what was written to a database since a baseline
+version_added: "0.1.0"
+description:
+  - Without O(baseline) it returns one. Take it when nobody works yet, such as at the end of an upgrade before users are let in.
+  - With it, it tells for each table how many rows were written and deleted since. Going back to a backup would lose them.
+  - PostgreSQL's statistics say in which tables to look. Where they were reset or lost, RV(unknown) says so; take that for a yes.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+extends_documentation_fragment:
+  - openlmis.operations.database
+options:
+  baseline:
+    description: What an earlier call returned as RV(baseline).
+    type: dict
+requirements:
+  - psycopg2 (Python package)
+attributes:
+  check_mode:
+    description: The module only reads.
+    support: full
+  diff_mode:
+    description: Nothing is changed.
+    support: none
+seealso:
+  - module: openlmis.operations.database_restore
+"""
+
+EXAMPLES = r"""
+- name: What the database has seen before users come in
+  openlmis.operations.database_activity:
+    settings_file: /opt/openlmis/settings.env
+    project_src: /opt/openlmis
+  register: before
+
+- name: Have users worked since?
+  openlmis.operations.database_activity:
+    settings_file: /opt/openlmis/settings.env
+    project_src: /opt/openlmis
+    baseline: "{{ before.baseline }}"
+  register: since
+"""
+
+RETURN = r"""
+baseline:
+  description: What the database has seen until now.
+  returned: success
+  type: dict
+unknown:
+  description: Why it cannot be told what was written since O(baseline); empty when it can.
+  returned: with O(baseline)
+  type: str
+tables:
+  description: The tables that were written to since O(baseline).
+  returned: with O(baseline)
+  type: dict
+  sample: {"requisition.requisitions": {"rows": 3, "deleted": 0}}
+lines:
+  description: The same in words.
+  returned: with O(baseline)
+  type: list
+  elements: str
+  sample: ["requisition.requisitions: 3 rows written"]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import activity, database
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+
+def main() -> None:
+    """Entry point of the module."""
+    spec = database.connection_argument_spec()
+    spec["baseline"] = {"type": "dict"}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    database.require_psycopg2(module)
+    try:
+        settings = database.resolve_connection(module.params)
+        connection = database.connect(settings, "openlmis.operations database_activity")
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+    result = {}
+    try:
+        with connection.cursor() as cursor:
+            if module.params["baseline"]:
+                result = activity.since(cursor, module.params["baseline"])
+                result["lines"] = activity.described(result["tables"])
+            result["baseline"] = activity.baseline(cursor)
+    except database.psycopg2.Error as error:
+        module.fail_json(
+            msg=str(database.database_error(error, settings, "While the database's activity was read", "Nothing was changed"))
+        )
+    finally:
+        connection.close()
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

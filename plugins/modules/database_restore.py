@@ -1,0 +1,593 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_restore
+short_description: Put a proven backup in the place of a database, which is kept under another name
+version_added: "0.1.0"
+description:
+  - Restores a backup of M(openlmis.operations.database_backup) into a fresh database beside the one that is there, compares the
+    rows of every table (and the contents, where the manifest has them) with the manifest, gives it owner, rights, settings,
+    connection limit and comment of the one that was backed up, and then changes names in one transaction. The one that was there
+    is kept as C(<database>_failed_<run>).
+  - Before anything is changed it refuses - a backup that is not proven, no room or no privilege for a second database,
+    and a database in which users have worked since the upgrade, unless O(discard_changes) says that this is to be lost.
+  - A superuser makes the fresh database from C(template0). Any other role may not create every extension, so it copies the
+    database that is there, with its extensions, empties the copy and restores what is not an extension's. It must own the
+    database and be allowed to create databases (C(CREATEDB)).
+  - It may be ended at any point and run again. A fresh database that was left half-way is known by its name and comment and
+    made anew; one that is in its place already, by the comment of the one set aside. Nothing else is ever dropped.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+extends_documentation_fragment:
+  - openlmis.operations.database
+options:
+  project_src:
+    required: true
+  backup:
+    description: The backup's folder.
+    type: path
+    required: true
+  run:
+    description: Id of the run that is rolled back. Databases and containers are named after it.
+    type: str
+    required: true
+  jobs:
+    description: Number of parallel jobs of C(pg_restore).
+    type: int
+    default: 2
+  users_let_in:
+    description: Whether users may have worked since the upgrade.
+    type: bool
+    default: true
+  baseline:
+    description:
+      - What M(openlmis.operations.database_activity) returned before users were let in.
+      - Without it nobody can tell what they did, which counts as work.
+    type: dict
+  discard_changes:
+    description: Whether what users have entered since may be lost. It stays in the database that is set aside.
+    type: bool
+    default: false
+requirements:
+  - docker (Python package)
+  - psycopg2 (Python package)
+attributes:
+  check_mode:
+    description: Refuses what a real run would refuse, and tells what it would do.
+    support: full
+  diff_mode:
+    description: A database is no text to compare.
+    support: none
+seealso:
+  - module: openlmis.operations.database_backup
+  - module: openlmis.operations.backup_manifest
+  - module: openlmis.operations.database_activity
+"""
+
+EXAMPLES = r"""
+- name: Could the backup be restored?
+  openlmis.operations.database_restore:
+    project_src: /opt/openlmis
+    settings_file: /opt/openlmis/settings.env
+    backup: /var/backups/openlmis/20260102T190000Z
+    run: 20260102T185500Z
+  check_mode: true
+
+- name: Restore it
+  openlmis.operations.database_restore:
+    project_src: /opt/openlmis
+    settings_file: /opt/openlmis/settings.env
+    backup: /var/backups/openlmis/20260102T190000Z
+    run: 20260102T185500Z
+    discard_changes: true
+"""
+
+RETURN = r"""
+database:
+  description: The database that is in place.
+  returned: success
+  type: str
+kept_as:
+  description: The name under which the one that was there is kept; none where there was none.
+  returned: success
+  type: str
+strategy:
+  description: V(fresh) from C(template0), V(copy) of the database that is there, or V(done) when it is in place already.
+  returned: success
+  type: str
+tables:
+  description: Number of tables whose rows equal the manifest.
+  returned: success
+  type: int
+rows:
+  description: Rows of all tables.
+  returned: success
+  type: int
+hashed:
+  description: Number of tables and sequences whose content equals the manifest, too.
+  returned: success
+  type: int
+activity:
+  description: What was written since the baseline, as M(openlmis.operations.database_activity) returns it. It is only in the failed one now.
+  returned: when users were let in
+  type: dict
+lines:
+  description: What is restored and what is lost, in words.
+  returned: success
+  type: list
+  elements: str
+duration:
+  description: Seconds that restore and proof took.
+  returned: when something was restored
+  type: dict
+  sample: {"restore": 61.0, "proof": 12.3}
+"""
+
+import contextlib
+import dataclasses
+import os
+import time
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    activity,
+    backups,
+    clients,
+    compose,
+    contents,
+    database,
+    restoring,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
+
+NAME = "openlmis.operations database_restore"
+SWAP_SECONDS = 60.0
+IN_USE = ("55006", "55P03")  # object_in_use, lock_not_available
+UNTOUCHED = "The database is as it was"
+MINE = """
+SELECT r.rolsuper, r.rolcreatedb OR r.rolsuper, r.rolcreaterole OR r.rolsuper, current_setting('server_version')
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+DATABASE = """
+SELECT d.oid::bigint, shobj_description(d.oid, 'pg_database'), pg_has_role(current_user, d.datdba, 'MEMBER'),
+       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[]
+FROM pg_database d WHERE d.datname = %s
+"""
+SETTINGS = """
+SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
+JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = %s
+"""
+# Who granted is left out: a database's owner, but for a grant that was handed on.
+RIGHTS = """
+SELECT coalesce(r.rolname, ''), a.privilege_type, a.is_grantable
+FROM pg_roles o, aclexplode(coalesce(%s::aclitem[], acldefault('d', o.oid))) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE o.rolname = %s
+"""
+SESSIONS = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
+TERMINATE = """
+SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles me ON me.rolname = current_user
+WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND (me.rolsuper OR pg_has_role(current_user, a.usesysid, 'MEMBER'))
+"""
+OTHERS_OBJECTS = """
+SELECT DISTINCT pg_get_userbyid(owner) FROM (
+  SELECT c.relowner AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+    SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'i'))
+  AND c.relkind <> 'i'
+) owners WHERE NOT pg_has_role(current_user, owner, 'MEMBER')
+"""
+# Schemas that stay in a copy, since an extension lives there, and those that go with all that is in them.
+SCHEMAS = """
+SELECT n.oid::bigint, n.nspname, n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension e WHERE e.extnamespace = n.oid)
+  OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
+FROM pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 2
+"""
+OBJECTS = """
+SELECT o.type, o.identity FROM pg_depend d CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) o
+WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = ANY(%s::oid[]) AND d.deptype = 'n'
+AND d.classid NOT IN ('pg_extension'::regclass, 'pg_default_acl'::regclass) AND NOT EXISTS (
+  SELECT 1 FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
+"""
+EXTENSION_RELATIONS = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' WHERE c.relkind IN ('r', 'S', 'v', 'p')
+"""
+
+
+class Restore:
+    """One backup on its way into the place of one database."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.params = params = module.params
+        self.backup, self.run = params["backup"], params["run"]
+        self.settings = database.resolve_connection(params)
+        self.name = self.settings.database
+        self.scratch = restoring.name_for(self.name, "restore", self.run)
+        self.failed = restoring.name_for(self.name, "failed", self.run)
+        self.manifest = self._proven()
+        self.client = compose.docker_client()
+        self.container = compose.find_project(self.client, params["project_src"], params["project_name"]).host(self.settings.host)
+        self.connection = self._maintenance()
+        self.superuser, self.may_create, self.may_create_roles, version = self._row(MINE)
+        self.programs = (
+            clients.ImageClients(self.client, self.container, self.settings, self.run, self.backup)
+            if self.container is not None
+            else clients.host_clients(self.settings, version)
+        )
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _proven(self) -> Dict[str, Any]:
+        manifest, problems = backups.read(self.backup)
+        problems += backups.damages(self.backup, manifest) if manifest else []
+        if problems:
+            raise OperationError(
+                f"The backup cannot be restored: {'; '.join(problems[:10])}. A backup whose every file is as its manifest says is"
+                f" expected. {UNTOUCHED}; name another backup in openlmis_rollback_backup."
+            )
+        return manifest
+
+    def _maintenance(self) -> Any:
+        """Return a connection to another database of the server: names cannot be changed from inside."""
+        refused: Optional[OperationError] = None
+        for name in ("postgres", "template1"):
+            try:
+                if name != self.name:
+                    return database.connect(dataclasses.replace(self.settings, database=name), NAME, autocommit=True)
+            except OperationError as error:
+                refused = refused or error
+        raise refused or OperationError("No database to work from was found; postgres or template1 is expected.")
+
+    def _rows(self, sql: str, *values: Any) -> List[Any]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def _row(self, sql: str, *values: Any) -> Any:
+        return next(iter(self._rows(sql, *values)), None)
+
+    @contextlib.contextmanager
+    def _inside(self, name: str, autocommit: bool = False) -> Iterator[Any]:
+        connection = database.connect(dataclasses.replace(self.settings, database=name), NAME, autocommit)
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def swapped(self) -> bool:
+        """Tell whether the restored database is in place: the one set aside in this run names it."""
+        aside, current = self._row(DATABASE, self.failed), self._row(DATABASE, self.name)
+        return bool(aside and current) and restoring.replacement_of(self.run, aside[1]) == current[0]
+
+    def check(self) -> Dict[str, Any]:
+        """Return what is to be done. Raises OperationError for what must not be done."""
+        current = self._row(DATABASE, self.name)
+        rows = self.manifest["tables"]
+        result = {
+            "database": self.name,
+            "kept_as": self.failed if current else None,
+            "strategy": "fresh" if self.superuser else "copy",
+            "tables": len(rows),
+            "rows": sum(rows.values()),
+            "hashed": len(self.manifest.get("hashes") or {}),
+        }
+        if self.swapped():
+            line = f"Database {self.name} is the restored one already; the one before it is kept as {self.failed}"
+            return {**result, "strategy": "done", "lines": [line]}
+        self._check_privileges(current)
+        self._check_room(current)
+        lines = [f"Database {self.name} is restored: {len(rows)} tables with {sum(rows.values())} rows"]
+        if current:
+            lines.append(f"What is in it now is kept as database {self.failed}")
+        if current and self.params["users_let_in"]:
+            result["activity"] = self._activity()
+            lines += self._lost(result["activity"])
+        return {**result, "lines": lines}
+
+    def _check_privileges(self, current: Any) -> None:
+        reasons = []
+        if not self.may_create:
+            reasons.append(f"may not create databases (ALTER ROLE {quoted(self.settings.user)} CREATEDB)")
+        if not self.superuser:
+            if current is None:
+                reasons.append(f"is no superuser, and there is no database {self.name} to take the extensions from")
+            elif not current[2]:
+                reasons.append(f"does not own the database {self.name}, {current[3]} does")
+            else:
+                with self._inside(self.name) as cursor:
+                    cursor.execute(OTHERS_OBJECTS)
+                    others = [name for (name,) in cursor.fetchall()]
+                if others:
+                    reasons.append(f"is no member of {', '.join(others)}, whose tables are in the database")
+        missing = self._missing_roles()
+        if missing and not self.may_create_roles:
+            reasons.append(f"may not create roles, and {', '.join(missing)} is missing")
+        if reasons:
+            raise OperationError(
+                f"The role {self.settings.user} cannot restore into a second database: it {'; it '.join(reasons)}. A superuser, or the"
+                f" database's owner with CREATEDB, is expected. {UNTOUCHED}; grant what is missing, or name another role in"
+                " openlmis_login_user."
+            )
+
+    def _missing_roles(self) -> List[str]:
+        path = os.path.join(self.backup, "globals.sql")
+        if not os.path.exists(path):
+            return []
+        with open(path, encoding="utf-8") as stream:
+            return restoring.missing_roles(stream.read(), [name for (name,) in self._rows("SELECT rolname FROM pg_roles")])
+
+    def _check_room(self, current: Any) -> None:
+        # Only a little is known of the size of a database that is gone: its dump is compressed.
+        size = self._row("SELECT pg_database_size(%s)", self.name)[0] if current else 0
+        size = max(size, 2 * sum(self.manifest["sizes"].values()))
+        free = self._free()
+        missing = restoring.room_missing(size, free)
+        if missing:
+            raise OperationError(
+                f"The disk of the database has {(free or 0) // 2**20} MiB free; {(size * 11 // 10) // 2**20} MiB are expected, since the database"
+                f" is restored beside the one that is there. {UNTOUCHED}; make {missing // 2**20 + 1} MiB of room and run again."
+            )
+
+    def _free(self) -> Optional[int]:
+        """Return the free bytes where the database's files lie; None where they lie outside Compose."""
+        if self.container is None:
+            return None
+        environment = dict(entry.partition("=")[::2] for entry in self.container.attrs["Config"].get("Env") or [])
+        code, out = self.container.exec_run(["df", "-Pk", environment.get("PGDATA") or "/var/lib/postgresql/data"])
+        return restoring.free_bytes(out.decode("utf-8", "replace")) if code == 0 else None
+
+    def _activity(self) -> Dict[str, Any]:
+        with self._inside(self.name) as cursor:
+            found = activity.since(cursor, self.params["baseline"])
+        if (found["unknown"] or found["tables"]) and not self.params["discard_changes"]:
+            raise OperationError(
+                f"{' '.join(self._lost(found))}. Nobody is expected to have worked since the upgrade. {UNTOUCHED}; if all this may be lost"
+                " (it stays in the database that is set aside), run again with -e openlmis_rollback_discard_changes=true."
+            )
+        return found
+
+    def _lost(self, found: Dict[str, Any]) -> List[str]:
+        if found["unknown"]:
+            return [f"Whatever users entered since the upgrade is lost, and nobody can tell what: {found['unknown']}"]
+        if found["tables"]:
+            return ["What users entered since the upgrade is lost: " + "; ".join(activity.described(found["tables"]))]
+        return ["Nothing was entered since the upgrade"]
+
+    # -- doing -----------------------------------------------------------------------------------------------------
+
+    def restore(self) -> Dict[str, float]:
+        """Make the fresh database, prove it and put it in its place; return the seconds."""
+        begin = time.monotonic()
+        self.programs.sweep(self.backup)
+        self._create_roles()
+        self._drop_scratch()
+        try:
+            self._create_scratch()
+            self._pg_restore([] if self.superuser else self._emptied())
+            restored = time.monotonic()
+            self._prove()
+            self._equip()
+        except BaseException:
+            # Not to leave a full disk behind; a rerun begins with a fresh one anyway.
+            with contextlib.suppress(database.psycopg2.Error, OperationError):
+                self._drop_scratch()
+            raise
+        proven = time.monotonic()
+        self._swap()
+        return {"restore": round(restored - begin, 1), "proof": round(proven - restored, 1)}
+
+    def _create_roles(self) -> None:
+        missing = self._missing_roles()
+        if missing:
+            path = self.programs.path(os.path.join(self.backup, "globals.sql"))
+            # Not to stop at an error: most of the roles are there already.
+            self._run("globals", ["psql", "--no-psqlrc", "--quiet", f"--dbname={self.programs.dsn('postgres')}", f"--file={path}"])
+            left = self._missing_roles()
+            if left:
+                raise OperationError(
+                    f"The roles {', '.join(left)} are missing after globals.sql of the backup was run; they are expected, since rights are"
+                    f" theirs. {UNTOUCHED}; create them and run again."
+                )
+
+    def _drop_scratch(self) -> None:
+        found = self._row(DATABASE, self.scratch)
+        if not found:
+            return
+        # Without a comment it is one that an earlier attempt had just created when it was ended.
+        if found[1] not in (None, restoring.scratch_comment(self.run)):
+            raise OperationError(
+                f"There is a database {self.scratch} whose comment says that it is something else; that name is expected to be free."
+                f" {UNTOUCHED}; rename that database and run again."
+            )
+        self._until_free([self.scratch], [(f"DROP DATABASE {quoted(self.scratch)}", ())])
+
+    def _create_scratch(self) -> None:
+        wanted = self.manifest["database"]
+        create = f"CREATE DATABASE {quoted(self.scratch)} OWNER {quoted(wanted['owner'])}"
+        if self.superuser:
+            locale = (wanted["encoding"], wanted["collate"], wanted["ctype"])
+            self._rows(f"{create} TEMPLATE template0 ENCODING %s LC_COLLATE %s LC_CTYPE %s", *locale)
+        else:
+            self._until_free([self.name], [(f"{create} TEMPLATE {quoted(self.name)}", ())])
+        self._rows(f"COMMENT ON DATABASE {quoted(self.scratch)} IS %s", restoring.scratch_comment(self.run))
+
+    def _emptied(self) -> List[str]:
+        """Drop in the copy what is not an extension's; return pg_restore's options to bring back no more than that."""
+        with self._inside(self.scratch, autocommit=True) as cursor:
+            cursor.execute(SCHEMAS)
+            schemas = cursor.fetchall()
+            for _oid, name, stays in schemas:
+                if not stays:
+                    cursor.execute(f"DROP SCHEMA {quoted(name)} CASCADE")
+            cursor.execute(OBJECTS, ([oid for oid, _name, stays in schemas if stays],))
+            for kind, identity in cursor.fetchall():
+                cursor.execute(f"DROP {kind.replace('composite type', 'type')} IF EXISTS {identity} CASCADE")
+            cursor.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+            cursor.execute(EXTENSION_RELATIONS)
+            relations = cursor.fetchall()
+        listing = self._run("list", ["pg_restore", "--list", self._archive()])
+        kept = [name for _oid, name, stays in schemas if stays]
+        path = os.path.join(self.backup, ".restore-list")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            for entry in restoring.without_extensions(restoring.entries(listing), kept, relations):
+                stream.write(entry.line + "\n")
+        return [f"--use-list={self.programs.path(path)}"]
+
+    def _pg_restore(self, options: Sequence[str]) -> None:
+        command = ["pg_restore", "--exit-on-error", "--no-password", f"--jobs={self.params['jobs']}", *options]
+        try:
+            self._run("restore", [*command, f"--dbname={self.programs.dsn(self.scratch)}", self._archive()])
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.backup, ".restore-list"))
+
+    def _archive(self) -> str:
+        return self.programs.path(os.path.join(self.backup, "database"))
+
+    def _run(self, what: str, command: List[str]) -> str:
+        """Run one of PostgreSQL's programs and return its output."""
+        outcome = self.programs.finish(self.programs.start(what, command))
+        if outcome.code:
+            lines = [line for line in outcome.err.splitlines() if "ERROR:" in line or "FATAL:" in line] or [outcome.said()]
+            raise OperationError(
+                f"{command[0]} ended with {outcome.code} and said: {redact(lines[0])}. A whole restore is expected. {UNTOUCHED}, and so is"
+                " the backup; mend the cause and run again."
+            )
+        return outcome.out
+
+    def _prove(self) -> None:
+        with self._inside(self.scratch) as cursor:
+            cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            wrong = contents.differences(self.manifest["tables"], contents.count_rows(cursor))
+            hashes = self.manifest.get("hashes")
+            if hashes and not wrong:
+                wrong = contents.differences(hashes, contents.content_hashes(cursor))
+        if wrong:
+            raise OperationError(
+                f"{len(wrong)} tables are not as they were when they were backed up: {', '.join(wrong[:10])}. Every row of every table is"
+                f" expected. {UNTOUCHED}, and so is the backup; look at the database server's log and disk, and run again."
+            )
+        # Nobody is to work with a database that the planner knows nothing of.
+        with self._inside(self.scratch, autocommit=True) as cursor:
+            cursor.execute("ANALYZE")
+
+    def _equip(self) -> None:
+        """Give the fresh database everything that is not in the dump but the comment, and read it back."""
+        wanted, name = self.manifest["database"], quoted(self.scratch)
+        self._rows(f"ALTER DATABASE {name} CONNECTION LIMIT {int(wanted['connection_limit'])}")
+        if wanted["acl"] is not None:
+            self._rows(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC, {quoted(wanted['owner'])}")
+            for role, privilege, grantable in self._rows(RIGHTS, wanted["acl"], wanted["owner"]):
+                whom, how = quoted(role) if role else "PUBLIC", " WITH GRANT OPTION" if grantable else ""
+                self._rows(f"GRANT {privilege} ON DATABASE {name} TO {whom}{how}")
+        for one in wanted["settings"]:
+            whom = f"ROLE {quoted(one['role'])} IN DATABASE {name}" if one["role"] else f"DATABASE {name}"
+            clause, value = restoring.setting_clause(one["setting"])
+            self._rows(f"ALTER {whom} {clause}", *([] if value is None else [value]))
+        lacking = restoring.lacking_properties(self._properties(wanted), self._found())
+        if lacking:
+            raise OperationError(
+                f"The restored database's {'; its '.join(lacking)}. What the database had when it was backed up is expected. {UNTOUCHED};"
+                " mend that and run again."
+            )
+
+    def _properties(self, told: Dict[str, Any]) -> Dict[str, Any]:
+        return {
+            **{key: told[key] for key in ("owner", "encoding", "collate", "ctype", "connection_limit")},
+            "rights": self._rows(RIGHTS, told["acl"], told["owner"]),
+            "settings": [(one["role"], one["setting"]) for one in told["settings"]],
+        }
+
+    def _found(self) -> Dict[str, Any]:
+        _oid, _comment, _mine, *properties = self._row(DATABASE, self.scratch)
+        told = dict(zip(("owner", "encoding", "collate", "ctype", "connection_limit", "acl"), properties))
+        told["settings"] = [{"role": role, "setting": setting} for role, setting in self._rows(SETTINGS, self.scratch)]
+        return self._properties(told)
+
+    def _swap(self) -> None:
+        """Change the names, in one transaction that also writes down what was done."""
+        current, fresh = self._row(DATABASE, self.name), self._row(DATABASE, self.scratch)
+        statements = []
+        if current:
+            comment = restoring.failed_comment(self.run, fresh[0], self.backup, current[1])
+            statements += [
+                (f"ALTER DATABASE {quoted(self.name)} RENAME TO {quoted(self.failed)}", ()),
+                (f"COMMENT ON DATABASE {quoted(self.failed)} IS %s", (comment,)),
+            ]
+        comment = self.manifest["database"].get("comment")
+        statements += [
+            (f"ALTER DATABASE {quoted(self.scratch)} RENAME TO {quoted(self.name)}", ()),
+            (f"COMMENT ON DATABASE {quoted(self.name)} IS %s", (comment,)),
+        ]
+        self._until_free([self.name, self.scratch], [("SET LOCAL lock_timeout = '5s'", ()), *statements], transaction=True)
+
+    def _until_free(self, names: List[str], statements: Sequence[Any], transaction: bool = False) -> None:
+        """End the sessions on these databases and execute what works only without any, until it does."""
+        deadline = time.monotonic() + SWAP_SECONDS
+        while True:
+            self._rows(TERMINATE, names)
+            try:
+                self.connection.autocommit = not transaction
+                for statement, values in statements:
+                    self._rows(statement, *values)
+                if transaction:
+                    self.connection.commit()
+                return
+            except database.psycopg2.Error as error:
+                if transaction and not self.connection.closed:
+                    self.connection.rollback()
+                if error.pgcode not in IN_USE:
+                    raise
+            finally:
+                if not self.connection.closed:
+                    self.connection.autocommit = True
+            if time.monotonic() > deadline:
+                held = [f"{pid} of {user} ({name or 'without name'})" for pid, user, name in self._rows(SESSIONS, names)]
+                raise OperationError(
+                    f"Database sessions come back as fast as they are ended: {', '.join(held) or 'unknown ones'}. None is expected while the"
+                    f" database is replaced. {UNTOUCHED}; end these programs and run again."
+                )
+            time.sleep(0.2)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    spec = database.connection_argument_spec()
+    spec["project_src"]["required"] = True
+    spec.update(
+        backup={"type": "path", "required": True},
+        run={"type": "str", "required": True},
+        jobs={"type": "int", "default": 2},
+        users_let_in={"type": "bool", "default": True},
+        baseline={"type": "dict"},
+        discard_changes={"type": "bool", "default": False},
+    )
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    compose.require_docker(module)
+    database.require_psycopg2(module)
+    restore = None
+    try:
+        restore = Restore(module)
+        result = restore.check()
+        result["changed"] = result["strategy"] != "done"
+        if result["changed"] and not module.check_mode:
+            result["duration"] = restore.restore()
+        module.exit_json(**result)
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+    except database.psycopg2.Error as error:
+        settings = restore.settings if restore else database.ConnectionSettings()
+        module.fail_json(msg=str(database.database_error(error, settings, "While the database was restored", UNTOUCHED)))
+
+
+if __name__ == "__main__":
+    main()

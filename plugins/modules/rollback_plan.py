@@ -1,0 +1,362 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollback_plan
+short_description: Find out what has to be undone to go back to the release before
+version_added: "0.1.0"
+description:
+  - Reads the journal, the backup, the images on this host and a look at the server, and tells what a rollback has to do, or
+    why it cannot be done. Nothing is changed.
+  - The database is left alone only when the journal proves that no component of the new release was ever started on it, and
+    its histories are still those of the release before.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+options:
+  journal:
+    description: The journal as M(openlmis.operations.run_journal) returns it; none when it is lost.
+    type: dict
+  backup:
+    description: The folder to go back to. Without it the one that the journal names.
+    type: path
+  backup_dir:
+    description: Where backups lie, to name those that are there when none is known.
+    type: path
+    required: true
+  server:
+    description: The server as M(openlmis.operations.server_info) sees it.
+    type: dict
+    required: true
+  release:
+    description: The release to go back from, as in the role's C(vars/releases).
+    type: dict
+    required: true
+  migrations:
+    description: The migrations that each version of each component ships, as in the role's C(vars/flyway_versions.yml).
+    type: dict
+    required: true
+requirements:
+  - docker (Python package)
+attributes:
+  check_mode:
+    description: The module only reads.
+    support: full
+  diff_mode:
+    description: Nothing is changed.
+    support: none
+seealso:
+  - module: openlmis.operations.database_restore
+  - module: openlmis.operations.deployed_files
+"""
+
+EXAMPLES = r"""
+- name: What has to be undone?
+  openlmis.operations.rollback_plan:
+    journal: "{{ journal }}"
+    backup_dir: /var/backups/openlmis
+    server: "{{ look.server }}"
+    release: "{{ release }}"
+    migrations: "{{ migrations }}"
+"""
+
+RETURN = r"""
+refused:
+  description: Why nothing can be undone, one sentence each.
+  returned: success
+  type: list
+  elements: str
+nothing:
+  description: Why nothing has to be undone; empty when something has.
+  returned: success
+  type: str
+backup:
+  description: The backup's folder; none when none is needed.
+  returned: success
+  type: str
+manifest:
+  description: The backup's manifest; none when none is needed.
+  returned: success
+  type: dict
+restore:
+  description: Whether the database has to be restored.
+  returned: success
+  type: bool
+users_let_in:
+  description: Whether users may have worked in the new release.
+  returned: success
+  type: bool
+baseline:
+  description: What the journal knows of the database before users were let in; none when it knows nothing.
+  returned: success
+  type: dict
+mounts:
+  description: Where the database's data lay, destination to volume.
+  returned: success
+  type: dict
+images:
+  description: References that have to point to another image id, each with C(id) and C(name).
+  returned: success
+  type: list
+  elements: dict
+added:
+  description: Names of containers of services that the new release has added.
+  returned: success
+  type: list
+  elements: str
+components:
+  description: What the components are expected to be afterwards, for M(openlmis.operations.wait_for_release).
+  returned: success
+  type: list
+  elements: dict
+release:
+  description: The release that the server goes back to.
+  returned: success
+  type: str
+lines:
+  description: The plan in words.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, compose
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+Journal = Optional[Mapping[str, Any]]
+
+
+def begun(journal: Journal, step: str) -> List[Mapping[str, Any]]:
+    """Return the attempts at a step of the upgrade, ended or not."""
+    steps = journal["steps"] if journal else []
+    return [one for one in steps if one["step"] == step and one.get("phase", "upgrade") == "upgrade"]
+
+
+def backup_of(journal: Journal) -> Optional[str]:
+    """Return the folder of the backup that the journal knows: the last one, since none is made once a migration has begun."""
+    made = [one["data"]["dest"] for one in begun(journal, "backup") if one["finished"] and one["data"].get("dest")]
+    return made[-1] if made else None
+
+
+def complete(journal: Journal) -> bool:
+    """Tell whether the journal knows all that was done: there is one, and it was not made anew from a backup."""
+    return journal is not None and not any(one["data"].get("recovered") for one in begun(journal, "backup"))
+
+
+def rolled_back(journal: Journal) -> bool:
+    """Tell whether the journal's last run was rolled back to its end."""
+    return journal is not None and journal["phase"] == "rollback" and bool(journal["finished"])
+
+
+def database_untouched(journal: Journal, server: Mapping[str, Any], release: Mapping[str, Any]) -> bool:
+    """Tell whether the journal and the database agree that nothing of the new release was ever started on it."""
+    if journal is None or not complete(journal) or begun(journal, "start"):
+        return False
+    same = server["database"]["identity"] == journal["run"].get("database")
+    return same and server["release"] in release["upgrades_from"]
+
+
+def files_untouched(journal: Journal) -> bool:
+    """Tell whether the journal proves that the deployed files were never changed."""
+    return complete(journal) and not begun(journal, "set_versions")
+
+
+def baseline_of(journal: Journal) -> Optional[Mapping[str, Any]]:
+    """Return the activity that was noted when users were let in."""
+    ended = [one["data"].get("activity") for one in begun(journal, "maintenance_off") if one["finished"]]
+    return ended[-1] if ended else None
+
+
+def users_let_in(journal: Journal) -> bool:
+    """Tell whether users may have worked in the new release: they were let in, or nobody knows."""
+    return not complete(journal) or bool(begun(journal, "maintenance_off"))
+
+
+def mounts_of(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+    """Return where the database's data lies: where it was backed up, or where this rollback has already restored it."""
+    run = ((journal or {}).get("run") or {}).get("database") or {}
+    steps = journal["steps"] if journal else []
+    restored = any(one["step"] == "restore" and one["phase"] == "rollback" and one["finished"] for one in steps)
+    before = ((manifest or {}).get("database") or {}).get("identity") or {}
+    return dict((run if restored or not before else before).get("mounts") or {})
+
+
+def components_before(
+    server: Mapping[str, Any], release: Mapping[str, Any], migrations: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]
+) -> List[Dict[str, Any]]:
+    """Return the components as they were: as the backup has them, else as the release before ships them."""
+    if manifest:
+        return list(manifest["components"])
+    versions = release["upgrades_from"][server["release"]]
+    found = []
+    for one in server["components"]:
+        before = {key: value for key, value in one.items() if key != "version"}
+        before["migrations"] = migrations[one["name"]]["versions"][versions[one["name"]]] if one["schema"] else []
+        found.append(before)
+    return found
+
+
+def images_before(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Dict[str, Mapping[str, str]]:
+    """Return the image of each service before the upgrade, C(id) and C(name)."""
+    if manifest:
+        return dict(manifest.get("images") or {})
+    return next((dict(one["data"].get("images") or {}) for one in reversed(begun(journal, "pull")) if one["finished"]), {})
+
+
+def moved_images(images: Mapping[str, Mapping[str, str]], present: Mapping[str, str]) -> List[Dict[str, str]]:
+    """Return the references that no longer mean the image that they meant; C(present) maps references of this host to ids."""
+    wanted = {one["name"]: one["id"] for one in images.values() if "@" not in one["name"] and not one["name"].startswith("sha256:")}
+    return [{"name": name, "id": identity} for name, identity in sorted(wanted.items()) if present.get(with_tag(name)) != identity]
+
+
+def with_tag(reference: str) -> str:
+    """Return the reference with the tag that it means when it names none."""
+    return reference if ":" in reference.rpartition("/")[2] else reference + ":latest"
+
+
+def added_services(services: Sequence[str], release: Mapping[str, Any], images: Mapping[str, Any]) -> List[str]:
+    """Return the services with containers that the new release has added and the server before did not have."""
+    return [name for name in services if name in release["services_added"] and images and name not in images]
+
+
+def known_backups(backup_dir: str) -> List[str]:
+    """Return the folders that are backups, the newest first."""
+    names = sorted(os.listdir(backup_dir), reverse=True) if os.path.isdir(backup_dir) else []
+    return [os.path.join(backup_dir, name) for name in names if os.path.exists(os.path.join(backup_dir, name, backups.MANIFEST))]
+
+
+def no_backup(journal: Journal, backup_dir: str) -> str:
+    """Return the sentence for a server that has to be restored, and no backup known to restore."""
+    there = ", ".join(known_backups(backup_dir)) or "none"
+    found = f"The journal of run {journal['run_id']} knows no backup" if journal else "There is no journal of an upgrade"
+    return (
+        f"{found}; a proven backup from before the upgrade is expected. Backups in {backup_dir}: {there}. Name the right one with"
+        " -e openlmis_rollback_backup=<folder>, or restore by hand (docs/rollback.md)."
+    )
+
+
+def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the module's result. C(found) has C(manifest), C(problems) of the backup, C(present) images and C(containers) by service."""
+    journal, server, release = params["journal"], params["server"], params["release"]
+    folder, manifest = found["backup"], found["manifest"]
+    restore = not database_untouched(journal, server, release)
+    needed = restore or not files_untouched(journal)
+    result: Dict[str, Any] = {
+        "refused": [],
+        "nothing": "",
+        "backup": folder,
+        "manifest": manifest,
+        "restore": restore,
+        "users_let_in": users_let_in(journal),
+        "baseline": baseline_of(journal),
+        "mounts": {},
+        "images": [],
+        "added": [],
+        "components": [],
+        "release": None,
+        "lines": [],
+    }
+    if rolled_back(journal) and params["backup"] in (None, backup_of(journal)):
+        result["nothing"] = f"run {journal['run_id']} was rolled back at {journal['finished']} UTC"
+        return result
+    if needed and not folder:
+        result["refused"].append(no_backup(journal, params["backup_dir"]))
+        return result
+    if restore and manifest and "tables" not in manifest:
+        # The site backed the database up by itself, and has to bring it back by itself: the histories tell whether it has.
+        result["restore"] = False
+        if server["release"] != manifest["release"]:
+            result["refused"].append(
+                f"The backup {folder} has no dump: the site backed the database up by itself. A database with the histories of"
+                f" {manifest['release']} is expected, and these are of {server['release'] or 'no release'}. Stop the components, restore the"
+                " database from the site's own backup, and run again for the rest."
+            )
+            return result
+    if needed and found["problems"]:
+        result["refused"].append(
+            f"The backup cannot be restored: {'; '.join(found['problems'])}. A backup whose every file is as its manifest says is expected."
+            f" Backups in {params['backup_dir']}: {', '.join(known_backups(params['backup_dir'])) or 'none'}; name another one with"
+            " -e openlmis_rollback_backup=<folder>."
+        )
+        return result
+    images = images_before(journal, manifest)
+    result["images"] = moved_images(images, found["present"])
+    gone = sorted({one["name"] for one in result["images"] if one["id"] not in found["ids"]})
+    if gone:
+        result["refused"].append(
+            f"The images that {', '.join(gone)} meant before the upgrade are not on this host any more; they are expected, since the release"
+            " before is made of them. Load them (`docker load`, or `docker pull` where the tag has not moved) and run again."
+        )
+        return result
+    result["mounts"] = mounts_of(journal, manifest)
+    services = added_services(list(found["containers"]), release, images)
+    result["added"] = [name for service in services for name in found["containers"][service]]
+    result["components"] = components_before(server, release, params["migrations"], manifest)
+    result["release"] = manifest["release"] if manifest else server["release"]
+    result["lines"] = said(result)
+    return result
+
+
+def said(result: Mapping[str, Any]) -> List[str]:
+    """Return the plan in words, but for what is said of the database's content."""
+    manifest = result["manifest"]
+    lines = [f"Back to OpenLMIS {result['release']}" + (f", from the backup {result['backup']} of {manifest['created']} UTC" if manifest else "")]
+    if not result["restore"]:
+        lines.append("The database is left alone: nothing of the new release was ever started on it")
+    if manifest:
+        lines.append("The deployed files are put back; those that the backup does not have are left alone")
+    lines += [f"{one['name']} means the image from before the upgrade again" for one in result["images"]]
+    return lines + [f"Container {name} is removed, which the upgrade added" for name in result["added"]]
+
+
+def look(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what the host knows: the backup, images and containers."""
+    folder = params["backup"] or backup_of(params["journal"])
+    manifest, problems = backups.read(folder) if folder else (None, [])
+    if manifest:
+        problems = backups.damages(folder, manifest)
+    client = compose.docker_client()
+    listed = client.api.images()
+    name = (params["server"]["project"] or {})["name"]
+    containers: Dict[str, List[str]] = {}
+    for one in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{compose.LABEL}project={name}"}):
+        containers.setdefault(one.labels.get(compose.LABEL + "service", ""), []).append(one.name)
+    return {
+        "backup": folder,
+        "manifest": manifest,
+        "problems": problems,
+        "present": {tag: image["Id"] for image in listed for tag in image["RepoTags"] or []},
+        "ids": {image["Id"] for image in listed},
+        "containers": containers,
+    }
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "journal": {"type": "dict"},
+            "backup": {"type": "path"},
+            "backup_dir": {"type": "path", "required": True},
+            "server": {"type": "dict", "required": True},
+            "release": {"type": "dict", "required": True},
+            "migrations": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    compose.require_docker(module)
+    try:
+        module.exit_json(changed=False, **plan(module.params, look(module.params)))
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
