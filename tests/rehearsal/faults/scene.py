@@ -120,6 +120,10 @@ class Scene:
         self.saved.restore()
         fault.prepare(self)
         self.prepared = picture(self.server)
+        return self.strike(fault)
+
+    def strike(self, fault: Fault) -> Run:
+        """Run the upgrade with the fault on the server as it is."""
         run = self.start(UPGRADE, *fault.arguments, moment=fault.moment)
         if fault.moment:
             run.reach()

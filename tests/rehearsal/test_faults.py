@@ -1,0 +1,86 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A sample of the fault campaign: one upgrade that is killed in every step and gone on with, and then rolled back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+import pytest
+from faults.catalogue import WORK, kills
+from faults.scene import LEFT_OUT, ROLLBACK, UPGRADE, Scene
+from stack.ansible import Run
+from stack.deployment import newest_migrations, running
+from stack.releases import RELEASES
+from stack.saved import Picture, picture
+from stack.world import expected_contact_details
+
+TARGET = RELEASES["3.4.0"]
+# In turn the playbook dies and the host goes on, or the work on the host dies and the playbook sees it.
+KILLED = {step: "playbook" if number % 2 else "remote" for number, step in enumerate(WORK)}
+
+
+@dataclasses.dataclass
+class Story:
+    """One server that had a bad night."""
+
+    scene: Scene
+    killed: dict[str, Run]
+    finished: Run
+    after: Picture
+    rolled_back: Run
+    restored: Picture
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Killed in every step, finished, rolled back."""
+    folder = tmp_path_factory.mktemp("faults")
+    faults = {fault.name: fault for fault in kills()}
+    with running("3.3.1", folder / "rehearsal", without=LEFT_OUT) as server:
+        scene = Scene(server, folder / "logs")
+        killed = {}
+        with scene.row("sample"):
+            for step, who in KILLED.items():
+                fault = faults["kill %s during %s" % (who, step)]
+                killed[step] = scene.strike(fault)
+                fault.mend(scene)
+            finished = scene.start(UPGRADE).end()
+            after = picture(server)
+            assert server.contact_details() == expected_contact_details(server.users())
+            journal = json.loads((server.state_dir / "journal.json").read_text())
+            assert journal["finished"], journal
+            for name in server.components():
+                assert max(server.migrations(name), key=int) == newest_migrations()[name][TARGET[name]], name
+            rolled_back = scene.start(ROLLBACK).end()
+            yield Story(scene, killed, finished, after, rolled_back, picture(server))
+
+
+@pytest.mark.parametrize("step", list(KILLED))
+def test_a_run_that_is_killed_in_a_step_says_how_to_go_on(story: Story, step: str) -> None:
+    run = story.killed[step]
+    if KILLED[step] == "playbook":
+        assert run.code == -9
+    else:
+        assert run.code == 2, run.text[-3000:]
+        for word in ("Found ", "Go on ", "Roll back "):
+            assert "\n" + word in run.text
+
+
+def test_in_the_end_it_is_finished(story: Story) -> None:
+    assert story.finished.code == 0, story.finished.text[-4000:]
+    assert story.after.answers == {**{name: TARGET[name] for name in story.scene.server.components()}, "login": "200"}
+    assert set(story.after.gate.values()) == {""}
+
+
+def test_no_run_made_a_second_of_anything(story: Story) -> None:
+    assert story.scene.prepared.roles == story.after.roles
+    assert story.finished.text.count("0 kept as they were") == 1
+
+
+def test_the_way_back_leads_to_where_it_began(story: Story) -> None:
+    assert story.rolled_back.code == 0, story.rolled_back.text[-4000:]
+    assert story.scene.prepared.differences(story.restored) == []
