@@ -85,6 +85,17 @@ def require_phase(journal: Optional[Journal], phase: str) -> None:
         )
 
 
+def given_up(journal: Journal, database: Any) -> Journal:
+    """Return the journal turned forward again when its rollback has failed to restore, and the database is the one of the run still.
+
+    Nothing has been taken back then: the upgrade may go on. C(database) is the identity of the one that is there.
+    """
+    tries = [entry for entry in journal["steps"] if entry["step"] == "restore" and entry["phase"] == "rollback"]
+    failed = bool(tries) and not any(entry["finished"] for entry in tries) and bool(tries[-1].get("failed"))
+    same = journal["run"].get("database") == database
+    return dict(journal, phase="upgrade") if journal["phase"] == "rollback" and failed and same else journal
+
+
 def may_skip(journal: Optional[Journal], step: str, phase: str, reached: bool) -> bool:
     """Tell whether the journal and the world agree that the step is done."""
     return reached and step in finished_steps(journal, phase)

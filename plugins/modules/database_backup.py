@@ -154,11 +154,12 @@ SAID_AT_MOST = 10
 FACTS = """
 SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
   pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[],
+  shobj_description(d.oid, 'pg_database'),
   r.rolsuper, r.rolcreatedb, has_table_privilege('pg_catalog.pg_authid', 'SELECT')
 FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user
 """
 FACT_NAMES = (
-    "name", "size", "server_version", "version_number", "owner", "encoding", "collate", "ctype", "connection_limit", "acl",
+    "name", "size", "server_version", "version_number", "owner", "encoding", "collate", "ctype", "connection_limit", "acl", "comment",
     "superuser", "createdb", "reads_passwords",
 )  # fmt: skip
 SETTINGS = """
@@ -337,7 +338,7 @@ class Backup:
         try:
             # The snapshot lives as long as this transaction: count in it while pg_dump reads from it.
             properties = {
-                key: self.facts[key] for key in ("owner", "encoding", "collate", "ctype", "connection_limit", "acl")
+                key: self.facts[key] for key in ("owner", "encoding", "collate", "ctype", "connection_limit", "acl", "comment")
             }
             properties["settings"] = rows_of(cursor, SETTINGS, "role", "setting")
             properties["extensions"] = rows_of(cursor, EXTENSIONS, "name", "schema", "version")

@@ -351,7 +351,8 @@ class Restore:
         if (found["unknown"] or found["tables"]) and not self.params["discard_changes"]:
             raise OperationError(
                 f"{' '.join(self._lost(found))}. Nobody is expected to have worked since the upgrade. {UNTOUCHED}; if all this may be lost"
-                " (it stays in the database that is set aside), run again with -e openlmis_rollback_discard_changes=true."
+                " (it stays in the database that is set aside), run again with -e openlmis_rollback_discard_changes=true; if not, and users are"
+                " kept out already, run the upgrade again: it goes on."
             )
         return found
 

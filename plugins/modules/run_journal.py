@@ -183,6 +183,8 @@ def claim(params: dict, now: str) -> journals.Journal | None:
     journal = journals.recovered(journal, manifests(params["backup_dir"]), params["run"], now)
     if journal is not None and journals.under_way(journal):
         journal = journals.held(journal, params["holder"], params["take_over"])
+        if params["phase"] == "upgrade":
+            journal = journals.given_up(journal, params["run"].get("database"))
     return journal
 
 
