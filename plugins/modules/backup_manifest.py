@@ -86,7 +86,16 @@ problems:
   sample: ["database/3456.dat.gz is truncated: it has 10 bytes, the manifest says 20"]
 manifest:
   description: What the manifest says, none where there is no readable one.
-  returned: success
+  returned: when O(state=verified)
+  type: dict
+files:
+  description: Every file of the backup but the manifest, relative to O(path).
+  returned: when O(state=present)
+  type: list
+  elements: str
+links:
+  description: Every symbolic link of the backup and its target.
+  returned: when O(state=present)
   type: dict
 removed:
   description: Folders of the backups that were too many.
@@ -119,12 +128,21 @@ def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
         problems += found[:SAID_AT_MOST]
         if len(found) > SAID_AT_MOST:
             problems.append(f"{len(found) - SAID_AT_MOST} more files are damaged")
-    return {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems}
+    size = sum(((manifest or {}).get("sizes") or {}).values())
+    return {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems, "bytes": size}
 
 
 def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
     """Make the folder a backup and remove those that are too many; the module's result."""
-    result: Dict[str, Any] = {"changed": True, "manifest": None, "problems": [], "proven": True, "removed": []}
+    result: Dict[str, Any] = {
+        "changed": True,
+        "problems": [],
+        "proven": True,
+        "removed": [],
+        "files": [],
+        "links": {},
+        "bytes": 0,
+    }
     if os.path.exists(os.path.join(folder, backups.MANIFEST)):
         raise OperationError(
             f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
@@ -133,7 +151,8 @@ def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
     if module.check_mode:
         return result
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    manifest = result["manifest"] = backups.finish(folder, module.params["manifest"])
+    manifest = backups.finish(folder, module.params["manifest"])
+    result.update(files=sorted(manifest["checksums"]), links=manifest["links"], bytes=sum(manifest["sizes"].values()))
     source = backups.source_of(manifest)
     if module.params["keep"] is not None and source:
         try:
@@ -164,7 +183,6 @@ def main() -> None:
             result = verify(folder, params["run"])
         else:
             result = finish(module, folder)
-        result["bytes"] = sum(((result["manifest"] or {}).get("sizes") or {}).values())
         module.exit_json(**result)
     except OperationError as error:
         module.fail_json(msg=str(error))
