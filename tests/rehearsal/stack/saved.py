@@ -22,7 +22,7 @@ from .releases import LABEL, PROJECT
 from .world import PROJECT_LABEL, Server
 
 VOLUME = PROJECT + "-saved"
-OUR_NAMES = "openlmis-operations"
+OUR_NAMES = "openlmis-operations/"
 GATE = "OPENLMIS-GATE"
 COLLECTION_LABEL = "org.openlmis.operations"
 # When a migration was applied and how long that took is another story each time.
@@ -42,7 +42,7 @@ class SavedServer:
         self.versions = server.versions()
         self.volume = self.engine.volumes.create(VOLUME, labels={LABEL: "true", PROJECT_LABEL: PROJECT})
         # All but the image that Compose builds for the project.
-        self.names = {name: one.id for one in self.engine.images.list() for name in one.tags if PROJECT not in name}
+        self.names = {name: one for name, one in image_names(server).items() if PROJECT not in name}
         server.compose("stop")
         self.copy_volume(database_volume(server), VOLUME)
         shutil.copytree(server.project_src, self.copy / "server", symlinks=True)
@@ -82,9 +82,10 @@ class SavedServer:
 
     def restore_names(self, keep_ours: bool = False) -> None:
         """Give every image the names back that it had, and take those away that a run gave, unless they are kept."""
-        for name in [] if keep_ours else names_of_runs(self.server):
-            self.engine.images.remove(name, force=True)
-        now = {name: image.id for image in self.engine.images.list() for name in image.tags}
+        now = image_names(self.server)
+        for name in [] if keep_ours else now:
+            if name.startswith(OUR_NAMES) and ":before-" in name:
+                self.engine.images.remove(name, force=True)
         for name, image in self.names.items():
             if now.get(name) != image:
                 repository, _colon, tag = name.rpartition(":")
@@ -97,10 +98,9 @@ def database_volume(server: Server) -> str:
     return next(mount["Name"] for mount in mounts if mount["Destination"] == DATA)
 
 
-def names_of_runs(server: Server) -> list[str]:
-    """The names that runs gave to images, for the way back."""
-    found = server.engine.images.list(filters={"reference": OUR_NAMES + "/*"})
-    return [name for image in found for name in image.tags if name.startswith(OUR_NAMES) and ":before-" in name]
+def image_names(server: Server) -> dict[str, str]:
+    """Every name of an image, with the image's id."""
+    return {name: image["Id"] for image in server.engine.api.images() for name in image["RepoTags"] or []}
 
 
 def open_gate() -> None:
