@@ -4,60 +4,26 @@
 
 from __future__ import annotations
 
-import gzip
-
-import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.modules import database_backup
 
-LISTING = """\
-;
-; Archive created at 2026-01-02 19:00:00 UTC
-;     Format: DIRECTORY
-;
-215; 1259 16385 TABLE referencedata users postgres
-3456; 0 16385 TABLE DATA referencedata users postgres
-3457; 0 16390 TABLE DATA public odd name postgres
-3300; 2606 16400 CONSTRAINT referencedata users users_pkey postgres
-"""
+FACTS = {"owner": 'o"wner', "encoding": "UTF8", "collate": "pt_MZ.UTF-8", "ctype": "C"}
 
 
-def test_the_listing_tells_where_a_table_s_data_is():
-    assert database_backup.parse_listing(LISTING) == {"referencedata.users": "3456", "public.odd name": "3457"}
+def test_the_scratch_database_is_made_like_the_one_that_is_dumped():
+    assert database_backup.create_statement("scratch", FACTS) == (
+        'CREATE DATABASE "scratch" TEMPLATE template0 OWNER "o""wner" ENCODING \'UTF8\''
+        " LC_COLLATE 'pt_MZ.UTF-8' LC_CTYPE 'C'"
+    )
 
 
-@pytest.mark.parametrize(
-    ("data", "rows"),
-    [(b"\\.\n\n\n", 0), (b"a\n\\.\n\n\n", 1), (b"a\tb\\nc\n\\N\n\\.\n", 2)],
-)
-def test_rows_of_copy_text(data, rows):
-    assert database_backup.count_rows([data]) == rows
-    assert database_backup.count_rows([data[i : i + 1] for i in range(len(data))]) == rows
-
-
-@pytest.mark.parametrize("data", [b"", b"a\n", b"a\nb", b"a\n\\.", b"a\\.\n\n"])
-def test_data_that_was_cut_off_is_told(data):
-    with pytest.raises(OperationError, match="cut off"):
-        database_backup.count_rows([data])
-
-
-def test_a_truncated_file_is_told(tmp_path):
-    whole = tmp_path / "1.dat.gz"
-    whole.write_bytes(gzip.compress(b"x\n" * 100000 + b"\\.\n\n\n"))
-    assert database_backup.read_data(str(whole)) == 100000
-    whole.write_bytes(whole.read_bytes()[:-9])
-    with pytest.raises(EOFError):
-        database_backup.read_data(str(whole))
-
-
-def test_every_table_has_to_be_in_the_archive_with_its_rows():
-    counted = {"a.x": 3, "a.y": 1, "a.z": 0}
-    assert database_backup.compare(counted, counted) == []
-    assert database_backup.compare(counted, {"a.x": 2, "a.y": 1}) == [
-        "a.x: 3 rows in the database, 2 in the archive",
-        "a.z: 0 rows in the database, no data in the archive",
-    ]
-
-
-def test_password_file_escapes_what_libpq_reads_as_a_separator():
-    assert database_backup.passfile_line("po:st", "a:b\\c") == "*:*:*:po\\:st:a\\:b\\\\c\n"
+def test_room_is_counted_by_file_system():
+    needs = {"the dump": 3 << 20, "the scratch database": 4 << 20}
+    apart = {"the dump": "/backup", "the scratch database": "/data"}
+    assert database_backup.room_problem(needs, {"/backup": 3 << 20, "/data": 4 << 20}, apart) is None
+    assert database_backup.room_problem(needs, {"/backup": 9 << 20, "/data": 2 << 20}, apart) == (
+        "/data has 2 MiB free, and the scratch database up to 4 MiB may be written to it"
+    )
+    together = {"the dump": "/disk", "the scratch database": "/disk"}
+    assert database_backup.room_problem(needs, {"/disk": 6 << 20}, together) == (
+        "/disk has 6 MiB free, and the dump up to 3 MiB and the scratch database up to 4 MiB may be written to it"
+    )

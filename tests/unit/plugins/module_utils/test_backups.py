@@ -1,0 +1,132 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, server
+
+SRC = "/opt/openlmis"
+
+
+def manifest(created, run, src=SRC):
+    """A manifest as far as retention reads it."""
+    return {"created": created, "run": run, "project": {"src": src}}
+
+
+def test_the_oldest_go_but_none_of_the_run_nor_of_another_deployment():
+    found = {
+        "new": manifest("2026-04", "now"),
+        "first of the run": manifest("2026-01", "now"),
+        "older": manifest("2026-02", "before"),
+        "old": manifest("2026-03", "before"),
+        "another's": manifest("2025-01", "before", "/opt/other"),
+        "no backup": {},
+    }
+    assert backups.surplus(found, SRC, "now", 4) == []
+    assert backups.surplus(found, SRC, "now", 3) == ["older"]
+    assert backups.surplus(found, SRC, "now", 1) == ["older", "old"]
+
+
+def test_components_are_kept_as_they_were():
+    component = {
+        "name": "auth",
+        "service": "a",
+        "schema": "auth",
+        "path": "/auth",
+        "version": "4.0.0",
+        "migrations": ["2"],
+    }
+    page = {"name": "diagnostics", "service": "d", "schema": None, "path": "/d", "version": "1.0.1", "migrations": []}
+    kept = backups.components_before([component, page], {"auth": "3.2.0"}, {"auth": ["1"]})
+    assert kept == [
+        {"name": "auth", "service": "a", "schema": "auth", "path": "/auth", "version": "3.2.0", "migrations": ["1"]},
+        {"name": "diagnostics", "service": "d", "schema": None, "path": "/d", "migrations": []},
+    ]
+
+
+def test_what_is_told_is_put_together_with_the_draft():
+    draft = {"database": {"owner": "o"}, "tables": {"a": 1}}
+    assert backups.merged(draft, {"database": {"identity": 1}, "run": "r"}) == {
+        "database": {"owner": "o", "identity": 1},
+        "tables": {"a": 1},
+        "run": "r",
+    }
+
+
+def finished(folder, **told):
+    """A finished backup with one file and one link."""
+    backups.begin(str(folder), {"project": {"src": SRC}})
+    (folder / "files").mkdir()
+    (folder / "files" / "a").write_text("text")
+    (folder / "files" / "link").symlink_to("a")
+    return backups.finish(str(folder), told)
+
+
+def test_a_finished_backup_is_private_and_read_back(tmp_path):
+    folder = tmp_path / "backups" / "one"
+    finished(folder, run="r")
+    assert sorted(path.name for path in folder.iterdir()) == ["files", "manifest.json"]
+    assert stat.S_IMODE((folder / "manifest.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    read, problems = backups.read(str(folder))
+    assert problems == []
+    assert read["links"] == {"files/link": "a"}
+    assert backups.damages(str(folder), read) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "a").write_text("t"), "files/a is truncated: it has 1 bytes, the manifest says 4"),
+        (lambda f: (f / "a").write_text("longer"), "files/a is changed: it has 6 bytes, the manifest says 4"),
+        (lambda f: (f / "a").write_text("tixt"), "files/a is changed: its size is right and its SHA-256 is not that"),
+        (lambda f: (f / "a").unlink(), "files/a is missing"),
+        (lambda f: (f / "link").unlink(), "files/link is no longer the symbolic link to a"),
+    ],
+)
+def test_each_damage_has_its_sentence(tmp_path, damage, said):
+    content = finished(tmp_path / "one")
+    damage(tmp_path / "one" / "files")
+    (found,) = backups.damages(str(tmp_path / "one"), content)
+    assert said in found
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"checksums": {}, "format": 99}'])
+def test_what_is_no_manifest_is_told(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    content, (problem,) = backups.read(str(tmp_path))
+    assert content is None
+    assert str(tmp_path) in problem
+
+
+def test_only_what_this_deployment_left_unfinished_is_swept(tmp_path):
+    finished(tmp_path / "finished")
+    (tmp_path / "finished" / "draft.json").write_text(json.dumps({"project": {"src": SRC}}))
+    backups.begin(str(tmp_path / "unfinished"), {"project": {"src": SRC}})
+    backups.begin(str(tmp_path / "others"), {"project": {"src": "/opt/other"}})
+    (tmp_path / "notes").mkdir()
+    ended = []
+    assert backups.sweep(str(tmp_path), SRC, ended.append) == [str(tmp_path / "unfinished")]
+    assert ended == [str(tmp_path / "unfinished")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["finished", "notes", "others"]
+    assert backups.sweep(str(tmp_path / "nowhere"), SRC, ended.append) == []
+
+
+def test_links_of_the_deployment_are_kept_with_what_they_point_to(tmp_path):
+    src, elsewhere = tmp_path / "server", tmp_path / "elsewhere.env"
+    src.mkdir()
+    elsewhere.write_text("")
+    (src / "settings.env").write_text("")
+    (src / "also.env").symlink_to("settings.env")
+    (src / ".env").symlink_to(elsewhere)
+    (tmp_path / "current").symlink_to("server")
+    told = [str(src / name) for name in (".env", "also.env", "missing.env")] + [str(elsewhere)]
+    for root in (src, tmp_path / "current"):
+        inside, outside = server.deployed_paths(told, str(root))
+        assert sorted(inside) == [str(root / name) for name in (".env", "also.env", "settings.env")]
+        assert outside == [str(elsewhere)]
