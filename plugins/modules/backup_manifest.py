@@ -90,12 +90,12 @@ manifest:
   type: dict
 files:
   description: Every file of the backup but the manifest, relative to O(path).
-  returned: when O(state=present)
+  returned: success
   type: list
   elements: str
 links:
   description: Every symbolic link of the backup and its target.
-  returned: when O(state=present)
+  returned: success
   type: dict
 removed:
   description: Folders of the backups that were too many.
@@ -109,13 +109,22 @@ bytes:
 """
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import backups
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 SAID_AT_MOST = 10
+
+
+def files_of(manifest: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the part of the result that tells the backup's files."""
+    return {
+        "files": sorted(manifest.get("checksums", {})),
+        "links": manifest.get("links", {}),
+        "bytes": sum(manifest.get("sizes", {}).values()),
+    }
 
 
 def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
@@ -128,21 +137,13 @@ def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
         problems += found[:SAID_AT_MOST]
         if len(found) > SAID_AT_MOST:
             problems.append(f"{len(found) - SAID_AT_MOST} more files are damaged")
-    size = sum(((manifest or {}).get("sizes") or {}).values())
-    return {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems, "bytes": size}
+    result = {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems}
+    return {**result, **files_of(manifest or {})}
 
 
 def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
     """Make the folder a backup and remove those that are too many; the module's result."""
-    result: Dict[str, Any] = {
-        "changed": True,
-        "problems": [],
-        "proven": True,
-        "removed": [],
-        "files": [],
-        "links": {},
-        "bytes": 0,
-    }
+    result: Dict[str, Any] = {"changed": True, "problems": [], "proven": True, "removed": [], **files_of({})}
     if os.path.exists(os.path.join(folder, backups.MANIFEST)):
         raise OperationError(
             f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
@@ -152,7 +153,7 @@ def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
         return result
     os.makedirs(folder, mode=0o700, exist_ok=True)
     manifest = backups.finish(folder, module.params["manifest"])
-    result.update(files=sorted(manifest["checksums"]), links=manifest["links"], bytes=sum(manifest["sizes"].values()))
+    result.update(files_of(manifest))
     source = backups.source_of(manifest)
     if module.params["keep"] is not None and source:
         try:

@@ -229,12 +229,11 @@ def test_the_commands_of_the_documentation_restore_it(server: Server) -> None:
     script = script.replace("openlmis-db-1", server.container("db").name)
     done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    connection = server.connect(dbname="open_lmis_restored")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM site.facilities")
-        assert cursor.fetchone()[0] == FACILITIES
-    connection.close()
-    administer(server, "DROP DATABASE open_lmis_restored")
+    assert server.query("SELECT count(*) FROM site.facilities") == [(FACILITIES,)]
+    assert server.query("SELECT datname FROM pg_database WHERE datname = 'open_lmis_failed'")
+    assert not server.query("SELECT current_setting('rehearsal.damage', true)")[0][0]
+    administer(server, "DROP DATABASE open_lmis")
+    administer(server, "ALTER DATABASE open_lmis_failed RENAME TO open_lmis")
 
 
 # -- damages -------------------------------------------------------------------------------------------------------
@@ -575,7 +574,8 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
     os.chown(server.project_src / "settings.env", 1234, 1235)
     (server.project_src / "settings.env").chmod(0o640)
 
-    verb(server, *BEFORE, openlmis_backup_fetch=str(tmp_path / "fetched"))
+    fetch = {"openlmis_backup_fetch": str(tmp_path / "fetched")}
+    verb(server, *BEFORE, **fetch)
     (first,) = folders(server)
     kept = server.backup_dir / first
     assert journal_says(server)["dest"] == str(kept)
@@ -593,12 +593,15 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
     assert os.readlink(kept / "files" / "linked.env") == str(elsewhere)
     assert (kept / "outside" / elsewhere.relative_to("/")).read_text() == "OUTSIDE=1\n"
     assert (kept / "files" / "config" / "Dockerfile").exists()
-    assert verified(tmp_path / "fetched" / "rehearsal" / first)["proven"]
+    fetched = tmp_path / "fetched" / "rehearsal" / first
+    assert verified(fetched)["proven"]
     os.chown(server.project_src / "settings.env", 0, 0)
 
     # Run again: it is whole and nobody has worked since. Stopped again since: somebody may have.
-    assert "Dump the database" not in verb(server)
+    data_file(fetched).unlink()
+    assert "Dump the database" not in verb(server, **fetch)
     assert folders(server) == [first]
+    assert verified(fetched)["proven"]
     verb(server, "stop")
     assert len(folders(server)) == 2
     assert folders(server)[0] == first
@@ -612,7 +615,9 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
     third = server.backup_dir / folders(server)[2]
 
     # Migrations have begun: never a new one, and no going on without a whole one.
-    server.query("INSERT INTO auth.schema_version VALUES (1000, '20990101000000000', 'SQL', true)")
+    ships = flyway_versions()["auth"]["versions"]
+    (migration,) = sorted(set(ships["4.0.0"]) - set(ships["3.2.0"]))[:1]
+    server.query("INSERT INTO auth.schema_version VALUES (1000, %s, 'SQL', true)", (migration,))
     try:
         verb(server, "stop")
         assert len(folders(server)) == 3
@@ -633,16 +638,19 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
 def test_the_site_s_own_backup(server: Server, tmp_path: pathlib.Path) -> None:
     tasks = tmp_path / "snapshot.yml"
     tasks.write_text(
-        "- name: Make a snapshot\n"
-        '  ansible.builtin.command: {argv: [mkdir, -p, "{{ openlmis_backup_folder }}/snapshot"]}\n'
-        "  changed_when: true\n"
+        "- name: Note which snapshot it is\n"
+        "  ansible.builtin.copy:\n"
+        "    content: openlmis-{{ openlmis_backup_folder | basename | lower }}\n"
+        '    dest: "{{ openlmis_backup_folder }}/snapshot.txt"\n'
+        '    mode: "0600"\n'
     )
     verb(server, *BEFORE, openlmis_backup=str(tasks))
     (name,) = folders(server)
     manifest = manifest_of(server.backup_dir / name)
     assert "database" not in manifest
     assert "files/.env" in manifest["checksums"]
-    assert (server.backup_dir / name / "snapshot").is_dir()
+    assert (server.backup_dir / name / "snapshot.txt").read_text() == f"openlmis-{name.lower()}"
+    assert "snapshot.txt" in manifest["checksums"]
     assert not (server.backup_dir / name / "database").exists()
 
 
