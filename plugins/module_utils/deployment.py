@@ -42,6 +42,7 @@ class Service(NamedTuple):
     environment: Dict[str, str]
     owns_image: bool
     one_shot: bool
+    restarts: bool = False
 
     @property
     def stopped_for_upgrade(self) -> bool:
@@ -159,6 +160,7 @@ def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Ma
                     for key, value in (service.get("environment") or {}).items()
                 },
                 one_shot=name in release["one_shot"],
+                restarts=service.get("restart") not in (None, "", "no") or bool((service.get("deploy") or {}).get("restart_policy")),
                 owns_image=component is not None and repository == release["components"][component]["image"],
             )
         )

@@ -55,6 +55,7 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
         },
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
         "running_images": running_images(project, services),
+        "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
         "registry": _registry_address(project, services, release),
         "database_groups": deployment.database_groups(services),
         "edits": [edit._asdict() for edit in edits],

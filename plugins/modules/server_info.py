@@ -68,6 +68,9 @@ server:
     services:
       description: Every Compose service with its image, container, state, volumes and active Spring profiles.
       type: dict
+    restarts:
+      description: Whether a service that the upgrade stops has a restart policy.
+      type: bool
     components:
       description: The release's components that this server has, with version, schema and expected migrations.
       type: list

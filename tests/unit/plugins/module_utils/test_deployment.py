@@ -219,3 +219,13 @@ def test_compose_files_are_those_that_compose_loads(tmp_path):
     assert deployment.compose_files(str(tmp_path), ["docker-compose.yml"]) == [str(tmp_path / "docker-compose.yml")]
     with pytest.raises(OperationError, match=r"other.yml was not found"):
         deployment.compose_files(str(tmp_path), ["other.yml"])
+
+
+@pytest.mark.parametrize(
+    ("service", "restarts"),
+    [({}, False), ({"restart": "no"}, False), ({"restart": "always"}, True), ({"deploy": {"restart_policy": {"condition": "any"}}}, True)],
+)
+def test_a_service_that_starts_by_itself_is_known(service, restarts):
+    rendered = {"services": {"auth": {"image": "openlmis/auth:3.2.0", **service}}}
+    (found,) = deployment.services_of(rendered, rendered, RELEASE)
+    assert found.restarts is restarts
