@@ -133,8 +133,8 @@ def refuse_remote_engine(host: str) -> None:
     """Raise OperationError when the containers are not on this host: its firewall cannot keep anybody from them."""
     if host and not host.startswith("unix://"):
         raise OperationError(
-            f"The Docker Engine is at {host.partition('://')[0]}://…, and its ports are not this host's. Expected the firewall of the host that"
-            f" runs the containers: run this there, {firewall.INSTEAD}."
+            f"The Docker Engine is at {host.partition('://')[0]}://…, and its ports are not this host's. Expected the firewall of the"
+            f" host that runs the containers: run this there, {firewall.INSTEAD}."
         )
 
 

@@ -82,7 +82,7 @@ def killed_while_waiting(server: Server) -> Run:
     with log.open("w") as stream:
         process = subprocess.Popen(
             [str(ANSIBLE / "ansible-playbook"), "--inventory", str(server.inventory), "playbooks/upgrade-3.4.yml"]
-            + ["-e", "openlmis_confirm=false"],
+            + ["-e", "openlmis_confirm=false", "-e", "openlmis_backup_verify=rows"],
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -141,7 +141,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             after_reboot, gate_after_reboot = statuses(server), gate_is_up()
             insiders.append(from_container(server, folder / "container again"))
 
-            resumed = upgrade(server)
+            resumed = upgrade(server, "-e", "openlmis_backup_verify=rows")
             time.sleep(2)
         finally:
             for knocker in [users, *insiders]:

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.modules.restart_policy import Policy, current_policy, rendered_policy
+from ansible_collections.openlmis.operations.plugins.modules.restart_policy import (
+    Policy,
+    current_policy,
+    rendered_policy,
+)
 
 
 @pytest.mark.parametrize(
