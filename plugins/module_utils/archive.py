@@ -127,7 +127,7 @@ def row_problems(
 
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(problem, tables))
-    found.append(compare("large objects", counted.get(contents.LARGE_OBJECTS, 0), large_objects(folder)))
+    found.append(compare("pg_largeobject", counted.get(contents.LARGE_OBJECTS, 0), large_objects(folder)))
     known = {table.oid for table in tables}
     found += [
         f"it holds data of a table with OID {oid}, which the snapshot does not have"

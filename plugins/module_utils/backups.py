@@ -110,17 +110,21 @@ def source_of(content: Mapping[str, Any]) -> Optional[str]:
     return project.get("src") if isinstance(project, dict) else None
 
 
-def sweep(backup_dir: str, project_src: str, end_work_in: Callable[[str], None]) -> List[str]:
-    """Remove what an earlier attempt of the same deployment began and did not finish; return the folders."""
-    removed = []
+def sweep(backup_dir: str, project_src: str, end_work: Callable[[List[str]], None]) -> List[str]:
+    """Remove what an earlier attempt of the same deployment began and did not finish; return the folders.
+
+    C(end_work) is called first, with the folders in which somebody else may be at work.
+    """
+    own, others = [], []
     for name in sorted(os.listdir(backup_dir)) if os.path.isdir(backup_dir) else []:
         folder = os.path.join(backup_dir, name)
         unfinished = not os.path.exists(os.path.join(folder, MANIFEST))
-        if unfinished and source_of(load(os.path.join(folder, DRAFT))) == project_src:
-            end_work_in(folder)
-            shutil.rmtree(folder)
-            removed.append(folder)
-    return removed
+        is_own = unfinished and source_of(load(os.path.join(folder, DRAFT))) == project_src
+        (own if is_own else others).append(folder)
+    end_work(others)
+    for folder in own:
+        shutil.rmtree(folder)
+    return own
 
 
 def surplus(backups: Mapping[str, Mapping[str, Any]], project_src: str, run: Optional[str], keep: int) -> List[str]:

@@ -80,11 +80,15 @@ class ImageClients:
         """End the program when it still runs."""
         containers.remove(job)
 
-    def sweep(self, folder: str) -> None:
-        """End what an earlier run left at work in a folder."""
+    def sweep(self, spared: List[str]) -> None:
+        """End what earlier runs left at work beside the folder, but for what is in the folders that are spared."""
+        beside = os.path.dirname(self.folder) + os.sep
         for container in containers.all_of_ours(self.client):
             sources = [mount.get("Source", "") for mount in container.attrs.get("Mounts", [])]
-            if any(source == folder or source.startswith(folder + os.sep) for source in sources):
+            sources = [source for source in sources if source.startswith(beside)]
+            if sources and not any(
+                (source + os.sep).startswith(folder + os.sep) for source in sources for folder in spared
+            ):
                 containers.remove(container)
 
 
@@ -148,7 +152,7 @@ class HostClients:
         for stream in job.output:
             stream.close()
 
-    def sweep(self, folder: str) -> None:
+    def sweep(self, spared: List[str]) -> None:
         """Nothing is left at work: the programs died with the module."""
 
 

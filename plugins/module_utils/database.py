@@ -371,6 +371,7 @@ _STATES = {
     "53200": ("the server is out of memory", "make memory available on the database server and run this again"),
     "53": ("the server is out of a resource", "look at the server's log and run this again"),
     "57P": ("the server was stopped or ended this connection", "wait until it accepts connections and run this again"),
+    "55P03": ("another session held a lock for too long", "find it in pg_stat_activity, end it, and run this again"),
     "57014": ("the statement was cancelled", "run this again"),
     "25P03": ("the server ended this connection, which had waited for too long", "run this again"),
     "08": ("the connection to the server was lost", "wait until it accepts connections and run this again"),

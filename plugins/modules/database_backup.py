@@ -235,6 +235,7 @@ class Backup:
         with self._connection(self.settings) as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with connection.cursor() as cursor:
+                contents.fix_settings(cursor)
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
                 self.facts = rows_of(cursor, FACTS, *FACT_NAMES)[0]
                 self.tools = self._find_tools()
@@ -338,7 +339,8 @@ class Backup:
         try:
             # The snapshot lives as long as this transaction: count in it while pg_dump reads from it.
             properties = {
-                key: self.facts[key] for key in ("owner", "encoding", "collate", "ctype", "connection_limit", "acl", "comment")
+                key: self.facts[key]
+                for key in ("owner", "encoding", "collate", "ctype", "connection_limit", "acl", "comment")
             }
             properties["settings"] = rows_of(cursor, SETTINGS, "role", "setting")
             properties["extensions"] = rows_of(cursor, EXTENSIONS, "name", "schema", "version")

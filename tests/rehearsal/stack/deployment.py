@@ -138,6 +138,7 @@ def write_files(server: Server, release: str, without: Collection[str] = (), ove
         "openlmis_admin_username": ADMIN[0],
         "openlmis_admin_password": ADMIN[1],
         "openlmis_backup_dir": server.backup_dir,
+        "openlmis_backup_verify": "restore",
         "openlmis_state_dir": server.state_dir,
     }
     lines = ["---", "openlmis:", "  hosts:", "    rehearsal:"]

@@ -121,5 +121,5 @@ def test_large_objects_are_counted_by_their_list(tmp_path):
     listing = archive.Listing("a", "1", 0.0, {})
     assert archive.row_problems(str(tmp_path), listing, [], {contents.LARGE_OBJECTS: 2}, 1) == []
     assert archive.row_problems(str(tmp_path), listing, [], {contents.LARGE_OBJECTS: 3}, 1) == [
-        "large objects has 2 rows in it, and 3 in the snapshot: 1 are lost"
+        "pg_largeobject has 2 rows in it, and 3 in the snapshot: 1 are lost"
     ]

@@ -110,11 +110,11 @@ def test_only_what_this_deployment_left_unfinished_is_swept(tmp_path):
     backups.begin(str(tmp_path / "unfinished"), {"project": {"src": SRC}})
     backups.begin(str(tmp_path / "others"), {"project": {"src": "/opt/other"}})
     (tmp_path / "notes").mkdir()
-    ended = []
-    assert backups.sweep(str(tmp_path), SRC, ended.append) == [str(tmp_path / "unfinished")]
-    assert ended == [str(tmp_path / "unfinished")]
+    spared = []
+    assert backups.sweep(str(tmp_path), SRC, spared.extend) == [str(tmp_path / "unfinished")]
+    assert spared == [str(tmp_path / name) for name in ("finished", "notes", "others")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["finished", "notes", "others"]
-    assert backups.sweep(str(tmp_path / "nowhere"), SRC, ended.append) == []
+    assert backups.sweep(str(tmp_path / "nowhere"), SRC, spared.extend) == []
 
 
 def test_links_of_the_deployment_are_kept_with_what_they_point_to(tmp_path):
