@@ -12,6 +12,7 @@ import fnmatch
 import hashlib
 import json
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -118,6 +119,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # A campaign that is told to end clears away what it has set up.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(main())
     except (RehearsalError, docker.errors.DockerException) as error:

@@ -26,11 +26,11 @@ from .scene import Action, Fault, Scene, Strike
 BEGIN = "Note in the journal that the step begins"
 # The task that does a step's work, and after how many seconds it is struck: when it is at it.
 WORK = {
-    "pull": ("Name the image of every container for the way back", 0.5),
+    "pull": ("Keep the image of every container for the way back", 0.3),
     "maintenance_on": ("Close or open the firewall to users", 0.3),
     "stop": ("Remove the containers of components, UI, nginx and consul", 0.8),
     "backup": ("Dump the database and prove the dump", 0.8),
-    "set_versions": ("Make the edits that lead to the release", 1.2),
+    "set_versions": ("Make the edits that lead to the release", 0.3),
     "start": ("Start everything", 0.8),
     "wait": ("Wait until every component has migrated and answers with its version", 0.8),
     "migrate_contact_details": ("Copy the contact details", 0.8),
