@@ -18,7 +18,8 @@ description:
     and a database in which users have worked since the upgrade, unless O(discard_changes) says that this is to be lost.
   - A superuser makes the fresh database from C(template0). Any other role may not create every extension, so it copies the
     database that is there, with its extensions, empties the copy and restores what is not an extension's. It must own the
-    database and be allowed to create databases (C(CREATEDB)).
+    database and be allowed to create databases (C(CREATEDB)), and to alter roles (C(CREATEROLE)) where other roles have
+    settings of their own in the database.
   - It may be ended at any point and run again. A fresh database that was left half-way is known by its name and comment and
     made anew; one that is in its place already, by the comment of the one set aside. Nothing else is ever dropped.
 author:
@@ -53,6 +54,10 @@ options:
     description: Whether what users have entered since may be lost. It stays in the database that is set aside.
     type: bool
     default: false
+  wait_for_sessions:
+    description: Seconds to try to end the sessions that stand in the way. They are ended only where this role may.
+    type: int
+    default: 60
 requirements:
   - docker (Python package)
   - psycopg2 (Python package)
@@ -149,7 +154,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
 
 NAME = "openlmis.operations database_restore"
-SWAP_SECONDS = 60.0
 IN_USE = ("55006", "55P03")  # object_in_use, lock_not_available
 UNTOUCHED = "The database is as it was"
 MINE = """
@@ -311,6 +315,9 @@ class Restore:
         missing = self._missing_roles()
         if missing and not self.may_create_roles:
             reasons.append(f"may not create roles, and {', '.join(missing)} is missing")
+        others = {one["role"] for one in self.manifest["database"]["settings"]} - {None, self.settings.user}
+        if others and not self.may_create_roles:
+            reasons.append(f"may not set the defaults that {', '.join(sorted(others))} has in this database (CREATEROLE)")
         if reasons:
             raise OperationError(
                 f"The role {self.settings.user} cannot restore into a second database: it {'; it '.join(reasons)}. A superuser, or the"
@@ -533,7 +540,7 @@ class Restore:
 
     def _until_free(self, names: List[str], statements: Sequence[Any], transaction: bool = False) -> None:
         """End the sessions on these databases and execute what works only without any, until it does."""
-        deadline = time.monotonic() + SWAP_SECONDS
+        deadline = time.monotonic() + self.params["wait_for_sessions"]
         while True:
             self._rows(TERMINATE, names)
             try:
@@ -554,8 +561,8 @@ class Restore:
             if time.monotonic() > deadline:
                 held = [f"{pid} of {user} ({name or 'without name'})" for pid, user, name in self._rows(SESSIONS, names)]
                 raise OperationError(
-                    f"Database sessions come back as fast as they are ended: {', '.join(held) or 'unknown ones'}. None is expected while the"
-                    f" database is replaced. {UNTOUCHED}; end these programs and run again."
+                    f"Database sessions stay, or come back as fast as they are ended: {', '.join(held) or 'unknown ones'}. None is expected"
+                    f" while the database is replaced. {UNTOUCHED}; end these programs and run again."
                 )
             time.sleep(0.2)
 
@@ -571,6 +578,7 @@ def main() -> None:
         users_let_in={"type": "bool", "default": True},
         baseline={"type": "dict"},
         discard_changes={"type": "bool", "default": False},
+        wait_for_sessions={"type": "int", "default": 60},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     compose.require_docker(module)
