@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
 
@@ -75,11 +75,6 @@ def without_extensions(found: Iterable[Entry], schemas: Sequence[str], relations
     return [entry for entry in found if not pattern.match(entry.text)]
 
 
-def owners(found: Iterable[Entry]) -> Set[str]:
-    """Return the roles that own what the entries make; names with blanks are told by their last word only."""
-    return {entry.text.rsplit(" ", 1)[-1] for entry in found if not entry.text.endswith(" ")} - {"-", ""}
-
-
 def setting_clause(setting: str) -> Tuple[str, Optional[str]]:
     """Return the SET clause for a setting as C(pg_db_role_setting) has it, and the value that has to be quoted into it, if any.
 
@@ -121,9 +116,3 @@ def lacking_properties(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> L
 
 def _comparable(value: Any) -> Any:
     return sorted(map(repr, value)) if isinstance(value, list) else value
-
-
-def properties_of(database: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what a manifest says of a database that a restore has to bring about besides the content."""
-    names = ("owner", "encoding", "collate", "ctype", "connection_limit", "comment")
-    return {name: database[name] for name in names if name in database}

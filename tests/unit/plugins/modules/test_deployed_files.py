@@ -1,0 +1,73 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.openlmis.operations.plugins.modules import deployed_files
+
+
+@pytest.fixture
+def place(tmp_path):
+    for part in ("backup/files/config/db", "src/config/db"):
+        (tmp_path / part).mkdir(parents=True)
+    for name, text in {".env": "A=1\n", "config/db/one.sql": "select 1"}.items():
+        (tmp_path / "backup/files" / name).write_text(text)
+        (tmp_path / "src" / name).write_text(text)
+        for folder in ("backup/files", "src"):
+            os.chmod(tmp_path / folder / name, 0o640)
+    os.symlink("config", tmp_path / "backup/files/link")
+    os.symlink("config", tmp_path / "src/link")
+    return tmp_path
+
+
+def run(place, capsys, check=False):
+    arguments = {"backup": str(place / "backup"), "project_src": str(place / "src"), "aside": str(place / "aside")}
+    with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+        deployed_files.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_files_as_they_were_are_not_touched(place, capsys):
+    before = os.stat(place / "src/.env")
+    assert run(place, capsys)["changed"] is False
+    assert os.stat(place / "src/.env") == before
+    assert not (place / "aside").exists()
+
+
+def test_content_mode_and_links_come_back_and_the_rest_stays(place, capsys):
+    (place / "src/.env").write_text("A=2\n")
+    os.chmod(place / "src/config/db/one.sql", 0o600)
+    (place / "src/link").unlink()
+    os.symlink("elsewhere", place / "src/link")
+    (place / "src/ours.txt").write_text("keep me")
+    assert run(place, capsys, check=True)["files"] == [".env", "config/db/one.sql", "link"]
+    assert (place / "src/.env").read_text() == "A=2\n"
+    found = run(place, capsys)
+    assert found["files"] == [".env", "config/db/one.sql", "link"]
+    assert (place / "src/.env").read_text() == "A=1\n"
+    assert os.stat(place / "src/config/db/one.sql").st_mode & 0o777 == 0o640
+    assert os.readlink(place / "src/link") == "config"
+    assert (place / "src/ours.txt").read_text() == "keep me"
+    assert (place / "aside/files/.env").read_text() == "A=2\n"
+    assert sorted(os.listdir(place / "src")) == [".env", "config", "link", "ours.txt"]
+
+
+def test_a_second_try_keeps_what_the_first_one_replaced(place, capsys):
+    (place / "src/.env").write_text("A=2\n")
+    run(place, capsys)
+    (place / "src/.env").write_text("A=3\n")
+    run(place, capsys)
+    assert (place / "aside/files/.env").read_text() == "A=2\n"
+
+
+def test_a_file_that_is_gone_comes_back_with_its_folder(place, capsys):
+    (place / "src/config/db/one.sql").unlink()
+    (place / "src/config/db").rmdir()
+    assert run(place, capsys)["files"] == ["config/db/one.sql"]
+    assert (place / "src/config/db/one.sql").read_text() == "select 1"
