@@ -27,6 +27,10 @@ options:
     description: Where backups lie, to name those that are there when none is known.
     type: path
     required: true
+  baseline:
+    description: File with what M(openlmis.operations.database_activity) returned as C(baseline) before users were let in; it may be missing.
+    type: path
+    required: true
   server:
     description: The server as M(openlmis.operations.server_info) sees it.
     type: dict
@@ -58,6 +62,7 @@ EXAMPLES = r"""
   openlmis.operations.rollback_plan:
     journal: "{{ journal }}"
     backup_dir: /var/backups/openlmis
+    baseline: /var/lib/openlmis-operations/activity-20260102T185500Z.json
     server: "{{ look.server }}"
     release: "{{ release }}"
     migrations: "{{ migrations }}"
@@ -90,7 +95,7 @@ users_let_in:
   returned: success
   type: bool
 baseline:
-  description: What the journal knows of the database before users were let in; none when it knows nothing.
+  description: What O(baseline) holds; none when it is missing or cannot be read.
   returned: success
   type: dict
 mounts:
@@ -168,12 +173,6 @@ def files_untouched(journal: Journal) -> bool:
     return complete(journal) and not begun(journal, "set_versions")
 
 
-def baseline_of(journal: Journal) -> Optional[Mapping[str, Any]]:
-    """Return the activity that was noted when users were let in."""
-    ended = [one["data"].get("activity") for one in begun(journal, "maintenance_off") if one["finished"]]
-    return ended[-1] if ended else None
-
-
 def users_let_in(journal: Journal) -> bool:
     """Tell whether users may have worked in the new release: they were let in, or nobody knows."""
     return not complete(journal) or bool(begun(journal, "maintenance_off"))
@@ -243,7 +242,7 @@ def no_backup(journal: Journal, backup_dir: str) -> str:
 
 
 def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the module's result. C(found) has C(manifest), C(problems) of the backup, C(present) images and C(containers) by service."""
+    """Return the module's result. C(found) has C(manifest), C(problems) of the backup, C(baseline), C(present) images and C(containers)."""
     journal, server, release = params["journal"], params["server"], params["release"]
     folder, manifest = found["backup"], found["manifest"]
     restore = not database_untouched(journal, server, release)
@@ -255,7 +254,7 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
         "manifest": manifest,
         "restore": restore,
         "users_let_in": users_let_in(journal),
-        "baseline": baseline_of(journal),
+        "baseline": found["baseline"],
         "mounts": {},
         "images": [],
         "added": [],
@@ -332,6 +331,7 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
         "backup": folder,
         "manifest": manifest,
         "problems": problems,
+        "baseline": backups.load(params["baseline"]) or None,
         "present": {tag: image["Id"] for image in listed for tag in image["RepoTags"] or []},
         "ids": {image["Id"] for image in listed},
         "containers": containers,
@@ -345,6 +345,7 @@ def main() -> None:
             "journal": {"type": "dict"},
             "backup": {"type": "path"},
             "backup_dir": {"type": "path", "required": True},
+            "baseline": {"type": "path", "required": True},
             "server": {"type": "dict", "required": True},
             "release": {"type": "dict", "required": True},
             "migrations": {"type": "dict", "required": True},
