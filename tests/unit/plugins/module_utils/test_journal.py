@@ -249,3 +249,13 @@ def test_users_are_kept_out_from_the_gate_s_beginning_to_its_end():
     assert not journals.keep_out(text)
     assert not journals.keep_out(dict(begin(text, "maintenance_on", 5), finished=AT.format(6)))
     assert not journals.keep_out(None)
+
+
+def test_a_rollback_that_failed_to_restore_may_be_given_up_while_the_database_is_the_same():
+    upgraded = end(begin(None, "stop", 0, run={"database": IDENTITY}), "stop", 1)
+    under_way = begin(upgraded, "restore", 2, phase="rollback")
+    assert journals.given_up(under_way, IDENTITY)["phase"] == "rollback"
+    failed = journals.failed(under_way, "no room", AT.format(3))
+    assert journals.given_up(failed, IDENTITY)["phase"] == "upgrade"
+    assert journals.given_up(failed, {**IDENTITY, "oid": 9})["phase"] == "rollback"
+    assert journals.given_up(end(under_way, "restore", 3), IDENTITY)["phase"] == "rollback"
