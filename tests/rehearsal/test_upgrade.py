@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from stack.ansible import Run, database_mounts, migration, upgrade
 from stack.deployment import newest_migrations, running
-from stack.releases import COMPONENTS, RELEASES
+from stack.releases import COMPONENTS, RELEASES, running_version
 from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_details
 
 TARGET = RELEASES["3.4.0"]
@@ -118,9 +118,9 @@ def test_the_upgrade_succeeds_and_reports(story: Story) -> None:
     assert f"OpenLMIS {story.release} -> 3.4.0" in report
     assert f"{len(story.expected)} of {len(story.expected)} users copied" in report
     assert re.search(r"Offline +\d+\.\d s", report)
-    (folder,) = (story.server.backup_dir / one / "database" for one in story.server.backup_dir.iterdir())
-    size = sum(one.stat().st_size for one in folder.iterdir())
-    assert f"{folder.parent}, {size / 1024:.2f} KB, " in report
+    (folder,) = story.server.backup_dir.iterdir()
+    size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file() and one.name != "manifest.json")
+    assert f"{folder}, {size / 1024:.2f} KB, " in report
     assert "FAILED" not in report
     for line in report.splitlines():
         assert line.strip() in story.upgrade.text
@@ -187,6 +187,8 @@ def test_the_backup_is_whole_and_private(story: Story) -> None:
             counts[table] = int(content.split(":")[0])
     assert {table: rows for table, rows in manifest["tables"].items() if table in counts} == counts
     assert len(counts) > 20
+    versions = {one["name"]: one["version"] for one in manifest["components"]}
+    assert versions == {name: running_version(story.release, name) for name in COMPONENTS}
     assert manifest["release"] == story.release
     assert (folder / "files" / ".env").read_text().count("OL_AUTH_VERSION=3.2.0") == 1
     assert {"docker-compose.yml", "settings.env", ".env", "config"} <= {
@@ -195,7 +197,7 @@ def test_the_backup_is_whole_and_private(story: Story) -> None:
     assert stat.S_IMODE((folder / "database").stat().st_mode) == 0o700
     for service in COMPONENTS:
         tag = f"openlmis-operations/{service}:before-{manifest['run']}"
-        assert story.server.engine.images.get(tag).id == manifest["images"][service]
+        assert story.server.engine.images.get(tag).id == manifest["images"][service]["id"]
 
 
 def test_the_second_run_changes_nothing(story: Story) -> None:
