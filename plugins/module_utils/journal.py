@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -146,6 +147,20 @@ def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Ma
         )
     steps = journal["steps"][:-1] + [dict(running, finished=now, data=dict(data))]
     return dict(journal, steps=steps, run={**journal["run"], **run})
+
+
+# What Ansible says, by version, when a module's process ended without an answer.
+_NO_ANSWER = re.compile(r"deserialization failed|MODULE FAILURE|No start of json char found", re.IGNORECASE)
+
+
+def plain(finding: str) -> str:
+    """Return a finding in the words of an operator; what modules say stays as it is."""
+    if _NO_ANSWER.search(finding):
+        return (
+            "The process of this step on the server ended without an answer: it was killed, the server ran out of memory, or the connection"
+            " was lost. It is expected to end by itself. Look at `dmesg` and at the connection, and go on."
+        )
+    return finding
 
 
 def failed(journal: Journal, finding: str, now: str) -> Journal:

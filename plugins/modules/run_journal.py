@@ -216,6 +216,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params, state = module.params, module.params["state"]
+    finding = journals.plain(params["finding"] or "")
     now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
     result = {}
     try:
@@ -225,7 +226,7 @@ def main() -> None:
             journals.require_phase(journal, params["phase"])
             result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
         if state == "failed":
-            result["lines"] = journals.failure_lines(journal, params["server"], params["finding"], params["commands"])
+            result["lines"] = journals.failure_lines(journal, params["server"], finding, params["commands"])
         if writes and state == "claimed":
             journal = claim(params, now)
         elif writes and damaged:
@@ -235,7 +236,7 @@ def main() -> None:
         elif writes and state == "done":
             journal = journals.done(journal, params["step"], params["data"], params["run"], now)
         elif writes and state == "failed" and journals.under_way(journal):
-            journal = journals.failed(journal, params["finding"], now)
+            journal = journals.failed(journal, finding, now)
         elif writes and state == "finished" and journal is not None:
             journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
         if journal is not None and journal != before:

@@ -259,3 +259,15 @@ def test_a_rollback_that_failed_to_restore_may_be_given_up_while_the_database_is
     assert journals.given_up(failed, IDENTITY)["phase"] == "upgrade"
     assert journals.given_up(failed, {**IDENTITY, "oid": 9})["phase"] == "rollback"
     assert journals.given_up(end(under_way, "restore", 3), IDENTITY)["phase"] == "rollback"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Task failed: Module result deserialization failed: No start of json char found",
+        "MODULE FAILURE\nSee stdout/stderr for the exact error",
+    ],
+)
+def test_a_process_that_was_killed_is_said_so(said):
+    assert journals.plain(said).startswith("The process of this step on the server ended without an answer")
+    assert journals.plain("requisition ended with 1") == "requisition ended with 1"
