@@ -445,9 +445,9 @@ def mistakes() -> Iterator[Fault]:
         yield Fault("journal truncated " + when, moment, killed_and(then(truncate_journal)))
         yield Fault("journal of another run " + when, moment, killed_and(then(of_another_run)), mend=remove_journal)
     yield Fault("backup deleted after the backup", dumped, killed_and(then(lose_backup)))
-    # On the way forward the operator says that it shall go on without; on the way back there must be a copy.
+    # The operator says that it shall go on without.
     yield Fault("backup deleted before the wait", waiting, killed_and(then(lose_backup)),
-                go_on_with=("-e", "openlmis_without_way_back=true"))
+                go_on_with=("-e", "openlmis_without_way_back=true"), no_way_back=True)
     yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
     for label, step in (("stop", "stop"), ("wait", "wait")):
         yield Fault("connection lost during the " + label, during_held(step), lose_connection, prepare=over_ssh,

@@ -69,6 +69,8 @@ class Fault:
     differs: tuple[str, ...] = ()
     # The run gets over it by itself.
     survived: bool = False
+    # The fault took the only way back: the rollback must refuse, change nothing, and leave the way on.
+    no_way_back: bool = False
 
 
 @dataclasses.dataclass
@@ -180,12 +182,24 @@ class Scene:
             try:
                 first = said(self.inject(fault))
                 fault.mend(self)
-                run = self.start(ROLLBACK, *fault.roll_back_with).end()
-                problems = [] if run.code == 0 else [said(run)]
-                problems += self.compared(self.prepared, ())
+                problems = self.refused_and_gone_on(fault) if fault.no_way_back else self.taken_back(fault)
             except (RehearsalError, OSError, ValueError) as error:
                 problems = [str(error)]
         return Ending(first, "; ".join(problems) or "ok", not problems, time.monotonic() - began)
+
+    def taken_back(self, fault: Fault) -> list[str]:
+        """Roll back; what is not as it was."""
+        run = self.start(ROLLBACK, *fault.roll_back_with).end()
+        return ([] if run.code == 0 else [said(run)]) + self.compared(self.prepared, ())
+
+    def refused_and_gone_on(self, fault: Fault) -> list[str]:
+        """Roll back where that cannot be, then go on; what is not as it must be."""
+        before = picture(self.server)
+        run = self.start(ROLLBACK).end()
+        problems = [] if run.code else ["the rollback did not refuse"]
+        problems += self.compared(before, ())
+        run = self.start(UPGRADE, *fault.go_on_with).end()
+        return problems + ([] if run.code == 0 else [said(run)]) + self.compared(self.upgraded, fault.differs)
 
     def compared(self, wanted: Picture, leave_out: tuple[str, ...]) -> list[str]:
         """What differs from a picture, as at most one sentence."""
