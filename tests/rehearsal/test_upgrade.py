@@ -185,6 +185,8 @@ def test_the_backup_is_whole_and_private(story: Story) -> None:
     for table, content in story.before["tables"].items():
         if table in manifest["tables"]:
             counts[table] = int(content.split(":")[0])
+    # Of an extension's table only the site's own rows are dumped, and this site has none.
+    counts["public.spatial_ref_sys"] = 0
     assert {table: rows for table, rows in manifest["tables"].items() if table in counts} == counts
     assert len(counts) > 20
     versions = {one["name"]: one["version"] for one in manifest["components"]}
