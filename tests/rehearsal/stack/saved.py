@@ -41,8 +41,8 @@ class SavedServer:
         self.copy = server.root / "saved"
         self.versions = server.versions()
         self.volume = self.engine.volumes.create(VOLUME, labels={LABEL: "true", PROJECT_LABEL: PROJECT})
-        # All but the image that Compose builds for the project.
-        self.names = {name: one for name, one in image_names(server).items() if PROJECT not in name}
+        # All but the image that Compose builds for the project, and what an earlier run has kept of it.
+        self.names = {name: one for name, one in image_names(server).items() if PROJECT not in name and not kept(name)}
         server.compose("stop")
         self.copy_volume(database_volume(server), VOLUME)
         shutil.copytree(server.project_src, self.copy / "server", symlinks=True)
@@ -84,7 +84,7 @@ class SavedServer:
         """Give every image the names back that it had, and take those away that a run gave, unless they are kept."""
         now = image_names(self.server)
         for name in [] if keep_ours else now:
-            if name.startswith(OUR_NAMES) and ":before-" in name:
+            if kept(name):
                 self.engine.images.remove(name, force=True)
         for name, image in self.names.items():
             if now.get(name) != image:
@@ -96,6 +96,11 @@ def database_volume(server: Server) -> str:
     """The name of the volume in which the database's files lie."""
     mounts = server.container("db").attrs["Mounts"]
     return next(mount["Name"] for mount in mounts if mount["Destination"] == DATA)
+
+
+def kept(name: str) -> bool:
+    """Whether an upgrade gave this name to keep an image."""
+    return name.startswith(OUR_NAMES) and ":before-" in name
 
 
 def image_names(server: Server) -> dict[str, str]:
