@@ -102,6 +102,10 @@ mounts:
   description: Where the database's data lay, destination to volume.
   returned: success
   type: dict
+gone:
+  description: Whether every container of the project is gone.
+  returned: success
+  type: bool
 images:
   description: References that have to point to another image id, each with C(id) and C(name).
   returned: success
@@ -255,6 +259,7 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
         "restore": restore,
         "users_let_in": users_let_in(journal),
         "baseline": found["baseline"],
+        "gone": not found["containers"],
         "mounts": {},
         "images": [],
         "added": [],

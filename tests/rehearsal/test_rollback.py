@@ -182,8 +182,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             runs, half_way = [], []
             runs.append(killed(server, folder / "first.log", lambda: bool(databases(server, r"open_lmis_restore_.*"))))
             half_way.append(databases(server, "open_lmis.*"))
-            # Somebody tidies up.
-            server.container("db").remove(force=True)
+            # Somebody tidies up: no container is left, and the database's volume has no name.
+            server.compose("down")
             runs.append(killed(server, folder / "second.log", lambda: database_is_there(server) and bool(databases(server, r"open_lmis_failed_.*"))))
             half_way.append(databases(server, "open_lmis.*"))
             cut_off = journal(server)
