@@ -213,26 +213,32 @@ def _kept(run: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def failure_lines(
-    journal: Optional[Journal], server: Mapping[str, Any], finding: str, commands: Mapping[str, str]
+    journal: Optional[Journal], phase: str, server: Mapping[str, Any], finding: str, commands: Mapping[str, str]
 ) -> List[str]:
-    """Return what an operator must know after a failure: step, finding, state of the server, and the ways on and back."""
+    """Return what an operator must know after a failure: step, finding, state of the server, and the ways on and back.
+
+    C(phase) is that of the playbook that failed, whose command is C(commands["resume"]).
+    """
     entry = journal["steps"][-1] if journal is not None and under_way(journal) and journal["steps"] else None
     if journal is None or entry is None:
         return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
+    on, back = commands.get("resume"), commands.get("rollback")
     where = f"after step {entry['step']}" if entry["finished"] else f"in step {entry['step']}"
     what = "rollback" if journal["phase"] == "rollback" else "upgrade"
+    first = f"FAILED    The {what} {journal['run_id']} stopped {where}."
+    if phase == "rollback" and what == "upgrade":
+        first = f"FAILED    The rollback of {journal['run_id']} has not begun; the upgrade had stopped {where}."
+        on, back = (journal.get("commands") or {}).get("resume"), on
     lines = [
-        f"FAILED    The {what} {journal['run_id']} stopped {where}.",
+        first,
         f"Found     {finding}",
         f"Database  {describe_database(server)}",
         f"Services  {describe_services(server)}",
         f"Users     {describe_gate(journal)}",
         f"Backup    {describe_backup(journal)}",
-        f"Go on     {commands.get('resume', '')}",
     ]
-    if what == "upgrade":
-        lines.append(f"Roll back {commands.get('rollback', '')}")
-    return lines
+    ways = [("Go on    ", on), ("Roll back", back)]
+    return lines + [f"{way} {command}" for way, command in ways if command]
 
 
 def describe_database(server: Mapping[str, Any]) -> str:

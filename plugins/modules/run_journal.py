@@ -226,7 +226,7 @@ def main() -> None:
             journals.require_phase(journal, params["phase"])
             result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
         if state == "failed":
-            result["lines"] = journals.failure_lines(journal, params["server"], finding, params["commands"])
+            result["lines"] = journals.failure_lines(journal, params["phase"], params["server"], finding, params["commands"])
         if writes and state == "claimed":
             journal = claim(params, now)
         elif writes and damaged:

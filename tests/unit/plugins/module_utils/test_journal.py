@@ -171,7 +171,7 @@ def test_a_failure_says_step_finding_state_and_both_ways():
     text = end(begin(None, "maintenance_on", 0), "maintenance_on", 1, {"gate": "firewall"})
     text = end(begin(text, "backup", 1), "backup", 2, {"dest": "/b/1"})
     text = journals.failed(begin(text, "wait", 3), "requisition ended", AT.format(4))
-    assert journals.failure_lines(text, FACTS, "requisition ended", COMMANDS) == [
+    assert journals.failure_lines(text, "upgrade", FACTS, "requisition ended", COMMANDS) == [
         "FAILED    The upgrade 20260102T190000Z stopped in step wait.",
         "Found     requisition ended",
         "Database  on the way to 3.4.0: migrations missing: requisition lacks 2",
@@ -186,12 +186,19 @@ def test_a_failure_says_step_finding_state_and_both_ways():
 
 
 def test_a_failure_before_the_run_says_that_nothing_was_changed():
-    assert journals.failure_lines(None, FACTS, "no login", COMMANDS)[:2] == ["Stopped before anything was changed.", "Found     no login"]
+    assert journals.failure_lines(None, "upgrade", FACTS, "no login", COMMANDS)[:2] == ["Stopped before anything was changed.", "Found     no login"]
+
+
+def test_a_rollback_that_has_not_begun_leaves_both_ways():
+    text = begin(None, "backup", 0, commands=COMMANDS)
+    lines = journals.failure_lines(text, "rollback", FACTS, "no backup", {"resume": "go back", "rollback": None})
+    assert lines[0] == "FAILED    The rollback of 20260102T190000Z has not begun; the upgrade had stopped in step backup."
+    assert lines[-2:] == ["Go on     go on", "Roll back go back"]
 
 
 def test_a_failed_rollback_offers_only_to_go_on():
     text = begin(None, "restore", 0, phase="rollback")
-    lines = journals.failure_lines(text, {}, "no room", COMMANDS)
+    lines = journals.failure_lines(text, "rollback", {}, "no room", {"resume": "go on", "rollback": None})
     assert lines[0] == "FAILED    The rollback 20260102T190000Z stopped in step restore."
     assert lines[-1] == "Go on     go on"
     assert "Database  could not be looked at" in lines
