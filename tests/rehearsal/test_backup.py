@@ -112,8 +112,10 @@ def undamaged(server: Server) -> Iterator[None]:
     damage(server, "none")
     server.query(f"DELETE FROM site.facilities WHERE id > {FACILITIES}")
     subprocess.run(["rm", "-rf", server.backup_dir, server.state_dir], check=True)
+    others = dangling(server)
     yield
     assert leftovers(server) == []
+    assert dangling(server) - others == set()
 
 
 def damage(server: Server, kind: str) -> None:
@@ -132,9 +134,12 @@ def leftovers(server: Server) -> list[str]:
     """What must not be there when no backup is under way."""
     found = [one.name for one in ours(server)]
     found += [str(path) for path in server.backup_dir.rglob("*") if "pgpass" in path.name or "partial" in path.name]
-    found += [row[0] for row in server.query("SELECT datname FROM pg_database WHERE datname LIKE 'openlmis_scratch%'")]
-    volumes = server.engine.volumes.list(filters={"dangling": True})
-    return found + [volume.name for volume in volumes if len(volume.name) == 64]
+    return found + [row[0] for row in server.query("SELECT datname FROM pg_database WHERE datname LIKE 'openlmis_scratch%'")]
+
+
+def dangling(server: Server) -> set[str]:
+    """The anonymous volumes that no container uses."""
+    return {volume.name for volume in server.engine.volumes.list(filters={"dangling": True}) if len(volume.name) == 64}
 
 
 class Module:
