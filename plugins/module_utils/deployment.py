@@ -13,6 +13,7 @@ import re
 import subprocess
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.openlmis.operations.plugins.module_utils import compose
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 DEFAULT_FILES = (
@@ -98,6 +99,14 @@ def render(
     return json.loads(
         _run(command + ([] if interpolate else ["--no-interpolate"]), "the Compose configuration of " + project_src)
     )
+
+
+def find_project(client: Any, project_src: str, files: Sequence[str], project_name: Optional[str]) -> compose.Project:
+    """Return the Compose project, also where every container of it is gone: then under the name that Compose would give it."""
+    try:
+        return compose.find_project(client, project_src, project_name)
+    except OperationError:
+        return compose.Project(project_name or render(project_src, files, None)["name"], [])
 
 
 def _run(command: Sequence[str], what: str) -> str:

@@ -38,7 +38,8 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
     release, src = params["release"], params["project_src"]
     client = compose.docker_client()
     files = deployment.compose_files(src, params["compose_files"])
-    project = _project(client, params, files, may_be_gone)
+    find = deployment.find_project if may_be_gone else _find_running
+    project = find(client, src, files, params.get("project_name"))
     rendered = deployment.render(src, files, project.name)
     services = deployment.services_of(rendered, deployment.render(src, files, project.name, interpolate=False), release)
     env_path = os.path.join(src, ".env")
@@ -72,14 +73,8 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
     return facts
 
 
-def _project(client: Any, params: Mapping[str, Any], files: Sequence[str], may_be_gone: bool) -> compose.Project:
-    try:
-        return compose.find_project(client, params["project_src"], params.get("project_name"))
-    except OperationError:
-        if not may_be_gone:
-            raise
-        rendered = deployment.render(params["project_src"], files, params.get("project_name"))
-        return compose.Project(params.get("project_name") or rendered["name"], [])
+def _find_running(client: Any, project_src: str, _files: Sequence[str], project_name: Optional[str]) -> compose.Project:
+    return compose.find_project(client, project_src, project_name)
 
 
 def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], release: Mapping[str, Any]) -> List[str]:

@@ -90,7 +90,6 @@ files:
   elements: str
 """
 
-import contextlib
 import json
 import os
 from typing import Any, Dict, List, Mapping, Optional
@@ -134,11 +133,8 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the module's result but for the file itself."""
     client = compose.docker_client()
     files = deployment.compose_files(params["project_src"], params["compose_files"])
-    rendered = deployment.render(params["project_src"], files, params["project_name"])
-    project = compose.Project(params["project_name"] or rendered["name"], [])
-    # Where every container is gone, what Compose calls the project has to do.
-    with contextlib.suppress(OperationError):
-        project = compose.find_project(client, params["project_src"], params["project_name"])
+    project = deployment.find_project(client, params["project_src"], files, params["project_name"])
+    rendered = deployment.render(params["project_src"], files, project.name)
     # Without the project the address is not looked up, which a container that is gone has none of.
     host = database.resolve_connection({**params, "project_src": None, "project_name": None}).host
     service = service_called(rendered, host) if host else None

@@ -143,8 +143,8 @@ def look(params: Mapping[str, Any]) -> World:
     # Listed before Docker's networks are: one that Compose makes in between must not pass for somebody else's.
     names = firewall.other_bridges(set())
     client = compose.docker_client()
-    project = compose.find_project(client, params["project_src"], params["project_name"])
     files = deployment.compose_files(params["project_src"], params["compose_files"])
+    project = deployment.find_project(client, params["project_src"], files, params["project_name"])
     rendered = deployment.render(params["project_src"], files, project.name)
     stopped = [one for one in deployment.services_of(rendered, rendered, params["release"]) if one.stopped_for_upgrade]
 

@@ -111,8 +111,8 @@ def current_policy(attributes: Mapping[str, Any]) -> Policy:
 
 def apply(params: Mapping[str, Any], check_mode: bool) -> Dict[str, str]:
     """Give every container its policy; return those that had another one."""
-    project = compose.find_project(compose.docker_client(), params["project_src"], params["project_name"])
     files = deployment.compose_files(params["project_src"], params["compose_files"])
+    project = deployment.find_project(compose.docker_client(), params["project_src"], files, params["project_name"])
     rendered = deployment.render(params["project_src"], files, project.name)
     changed = {}
     for service in deployment.services_of(rendered, rendered, params["release"]):
