@@ -78,6 +78,24 @@ def chosen(patterns: list[str], shard: str) -> list[Fault]:
     return found[int(number) - 1 :: int(count)]
 
 
+def chains(faults: list[Fault]) -> dict[str, list[Fault]]:
+    """The kills that may follow each other in one upgrade: those of the same process at the same time of a step."""
+    found: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if fault.name.startswith("kill "):
+            found.setdefault(" ".join(fault.name.split()[:3]), []).append(fault)
+    return found
+
+
+def new_scene(stack: contextlib.ExitStack) -> Scene:
+    """A small server, saved, and what an undisturbed upgrade makes of it."""
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
+    running = deployment.running(START_RELEASES[-1], folder / "rehearsal", without=LEFT_OUT)
+    scene = Scene(stack.enter_context(running))
+    scene.upgrade_undisturbed()
+    return scene
+
+
 def main() -> int:
     """Run the campaign; 1 when a row is lost."""
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
@@ -85,6 +103,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only say which faults there are")
     parser.add_argument("--shard", default="1/1", help="which part of how many, for several machines (%(default)s)")
     parser.add_argument("--way", choices=WAYS, action="append", help="only this way out")
+    parser.add_argument("--chain", action="store_true", help="the kills' way on in four upgrades that are killed again and again, each by the next")
     parser.add_argument("--again", action="store_true", help="also what an earlier campaign of the same code has done")
     options = parser.parse_args()
     faults, ways = chosen(options.faults, options.shard), options.way or list(WAYS)
@@ -97,15 +116,17 @@ def main() -> int:
     print("%-48s %-10s %-10s %s" % ("fault", "resumed", "rolled back", "the first run said"))
     with contextlib.ExitStack() as stack:
         scene = None
+        if options.chain:
+            scene = new_scene(stack)
+            for name, links in chains(faults).items():
+                for fault, ending in scene.chained(name, links).items():
+                    rows.setdefault(fault, {})["resumed"] = ending
+                keep(digest, rows)
         for fault in faults:
             row = rows.setdefault(fault.name, {})
             for way in ways:
                 if way not in row or not row[way].ok:
-                    if scene is None:
-                        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-                        running = deployment.running(START_RELEASES[-1], folder / "rehearsal", without=LEFT_OUT)
-                        scene = Scene(stack.enter_context(running))
-                        scene.upgrade_undisturbed()
+                    scene = scene or new_scene(stack)
                     row[way] = getattr(scene, way)(fault)
                     keep(digest, rows)
             print(line(fault, row))

@@ -174,6 +174,28 @@ class Scene:
                 problems = [str(error)]
         return Ending(first, "; ".join(problems) or "ok", not problems, time.monotonic() - began)
 
+    def chained(self, name: str, faults: list[Fault]) -> dict[str, Ending]:
+        """One upgrade that is struck by one fault after the other: each run must come to the next fault, the last one to its end."""
+        endings: dict[str, Ending] = {}
+        with self.row("chain " + name):
+            self.saved.restore()
+            for fault in faults:
+                began = time.monotonic()
+                try:
+                    first = said(self.strike(fault))
+                    fault.mend(self)
+                    endings[fault.name] = Ending(first, "ok", True, time.monotonic() - began)
+                except (RehearsalError, OSError, ValueError) as error:
+                    # It is the fault before that was not got over.
+                    last = list(endings)[-1] if endings else fault.name
+                    endings[last] = Ending(endings[last].first if endings else "-", str(error), False, time.monotonic() - began)
+                    return endings
+            run = self.start(UPGRADE).end()
+            problems = ([] if run.code == 0 else [said(run)]) + self.compared(self.upgraded, ())
+            if problems:
+                endings = {one: Ending(end.first, "; ".join(problems), False, end.seconds) for one, end in endings.items()}
+        return endings
+
     def rolled_back(self, fault: Fault) -> Ending:
         """Inject, mend, roll back: everything must be as it was."""
         began = time.monotonic()
