@@ -151,21 +151,26 @@ if surplus or missing:
 """
 
 
-def rehearsal() -> Iterator[Check]:
+def rehearsal(name: str = "rehearsal", marks: str = "not long") -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    junit = RESULTS / "junit" / "rehearsal"
+    junit = RESULTS / "junit" / name
     shutil.rmtree(junit, ignore_errors=True)
-    pytest = [sys.executable, "-m", "pytest", "-v", "--durations=10", f"--junitxml={junit}/rehearsal.xml"]
-    yield Check("rehearsal", [*pytest, "tests/rehearsal"], junit=junit)
+    pytest = [sys.executable, "-m", "pytest", "-v", "--durations=25", "-m", marks, f"--junitxml={junit}/{name}.xml"]
+    yield Check(name, [*pytest, "tests/rehearsal"], junit=junit)
+
+
+def rehearsal_long() -> Iterator[Check]:
+    """What of it takes long."""
+    yield from rehearsal("rehearsal-long", "long")
 
 
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity, "rehearsal": rehearsal,
-    "servers": servers,
+    "servers": servers, "rehearsal-long": rehearsal_long,
 }
-LONG = {"servers"}
+LONG = {"servers", "rehearsal-long"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
-LANES = [["rehearsal"], ["lint", "units", "integration", "build", "sanity", "servers"]]
+LANES = [["rehearsal", "rehearsal-long"], ["lint", "units", "integration", "build", "sanity", "servers"]]
 
 
 def count_junit(folder: Path, per_file: bool) -> Result:

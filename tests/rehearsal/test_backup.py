@@ -577,6 +577,7 @@ def journal_says(server: Server) -> dict[str, Any]:
     return done[-1]["data"] if done else {}
 
 
+@pytest.mark.long
 def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Server, tmp_path: pathlib.Path) -> None:
     # Somebody else's file, a link inside and a link out of the deployment: kept as they are.
     elsewhere = tmp_path / "elsewhere.env"

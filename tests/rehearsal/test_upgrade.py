@@ -73,7 +73,7 @@ class Story:
     after_again: dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["3.3.0", "3.3.1"])
+@pytest.fixture(scope="module", params=[pytest.param("3.3.0", marks=pytest.mark.long), "3.3.1"])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Check mode, upgrade, the module by itself, and the upgrade again, on one server from each release."""
     with running(request.param, tmp_path_factory.mktemp("upgrade")) as server:
