@@ -305,10 +305,12 @@ def test_sessions_that_come_back_at_once_do_not_keep_it_from_changing_names(proj
     threads = [threading.Thread(target=stubborn) for _number in range(4)]
     for thread in threads:
         thread.start()
+    idle = project.connect("reporter")
     try:
         result = project.restore(login_user="postgres")
     finally:
         stop.set()
+        idle.close()
         for thread in threads:
             thread.join()
     assert not result.get("failed"), result
