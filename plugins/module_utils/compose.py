@@ -127,6 +127,11 @@ def container_address(container: Any) -> str:
     )
 
 
+def container_addresses(container: Any) -> set[str]:
+    """Every address that ``container`` has on a network of its own."""
+    return {network[key] for network in _networks(container) for key in ("IPAddress", "GlobalIPv6Address") if network.get(key)}
+
+
 def _list(client: Any) -> list[dict[str, Any]]:
     try:
         return client.api.containers(all=True, filters={"label": LABEL + "project"})

@@ -58,7 +58,6 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
         "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
         "running_images": running_images(project, services),
         "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
-        "registry": _registry_address(project, services, release),
         "database_groups": deployment.database_groups(services),
         "edits": [edit._asdict() for edit in edits],
         "release_target": release["name"],
@@ -181,7 +180,7 @@ def _service_facts(
     }
 
 
-def _registry_address(
+def registry_address(
     project: Any, services: Sequence[deployment.Service], release: Mapping[str, Any]
 ) -> Optional[str]:
     """Return the URL of the service registry, None where the site has none or it does not run."""

@@ -84,9 +84,6 @@ server:
       description: The services by the database URL, user and password that they render; one group is right.
       type: list
       elements: list
-    registry:
-      description: URL of the service registry, none where it does not run.
-      type: str
     histories:
       description: Per component the number of migrations applied, the newest, those missing and those out of order.
       type: dict

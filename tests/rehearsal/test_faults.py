@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from faults.catalogue import WORK, kills
-from faults.scene import LEFT_OUT, UPGRADE, Scene
+from faults.scene import LEFT_OUT, ROLLBACK, UPGRADE, Scene
 from stack.ansible import Run
 from stack.deployment import newest_migrations, running
 from stack.releases import RELEASES
@@ -31,11 +31,13 @@ class Story:
     killed: dict[str, Run]
     finished: Run
     after: Picture
+    rolled_back: Run
+    restored: Picture
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Killed in every step, and finished."""
+    """Killed in every step, finished, rolled back."""
     folder = tmp_path_factory.mktemp("faults")
     faults = {fault.name: fault for fault in kills()}
     with running("3.3.1", folder / "rehearsal", without=LEFT_OUT) as server:
@@ -53,7 +55,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             assert journal["finished"], journal
             for name in server.components():
                 assert max(server.migrations(name), key=int) == newest_migrations()[name][TARGET[name]], name
-            yield Story(scene, killed, finished, after)
+            rolled_back = scene.start(ROLLBACK).end()
+            yield Story(scene, killed, finished, after, rolled_back, picture(server))
 
 
 @pytest.mark.parametrize("step", list(KILLED))
@@ -76,3 +79,8 @@ def test_in_the_end_it_is_finished(story: Story) -> None:
 def test_no_run_made_a_second_of_anything(story: Story) -> None:
     assert story.scene.prepared.roles == story.after.roles
     assert story.finished.text.count("0 kept as they were") == 1
+
+
+def test_the_way_back_leads_to_where_it_began(story: Story) -> None:
+    assert story.rolled_back.code == 0, story.rolled_back.text[-4000:]
+    assert story.scene.prepared.differences(story.restored) == []

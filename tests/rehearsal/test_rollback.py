@@ -131,6 +131,9 @@ def journal(server: Server) -> dict[str, Any]:
     return json.loads((server.state_dir / "journal.json").read_text())
 
 
+# A whole way back is at the end of test_faults.py, too.
+pytestmark = pytest.mark.long
+
 @dataclasses.dataclass
 class Story:
     """One server: upgraded, used, brought back over two crashes, and upgraded again."""

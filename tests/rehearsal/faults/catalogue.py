@@ -24,18 +24,18 @@ from .playbook import Moment, Playbook
 from .scene import Action, Fault, Scene, Strike
 
 BEGIN = "Note in the journal that the step begins"
-# The task that does a step's work, and after how many seconds it is struck: when it is at it.
+# The task that does a step's work, and after how many seconds it is struck: when it is at it, so early that a short one has not ended.
 WORK = {
-    "pull": ("Keep the image of every container for the way back", 0.3),
-    "maintenance_on": ("Close or open the firewall to users", 0.3),
+    "pull": ("Keep the image of every container for the way back", 0.05),
+    "maintenance_on": ("Close or open the firewall to users", 0.05),
     "stop": ("Remove the containers of components, UI, nginx and consul", 0.8),
     "backup": ("Dump the database and prove the dump", 0.8),
-    "set_versions": ("Make the edits that lead to the release", 0.3),
+    "set_versions": ("Make the edits that lead to the release", 0.05),
     "start": ("Start everything", 0.8),
     "wait": ("Wait until every component has migrated and answers with its version", 0.8),
     "migrate_contact_details": ("Copy the contact details", 0.8),
     "smoke_test": ("Use the server as a user would", 0.8),
-    "maintenance_off": ("Close or open the firewall to users", 0.3),
+    "maintenance_off": ("Close or open the firewall to users", 0.05),
 }
 # In their order; the playbook starts and waits twice.
 STEPS = [("pull", 1), ("maintenance_on", 1), ("stop", 1), ("backup", 1), ("set_versions", 1), ("start", 1), ("wait", 1)]
