@@ -78,7 +78,7 @@ try:
     from docker.errors import DockerException, NotFound
 except ImportError:
     # The module says what is missing (compose.require_docker).
-    DockerException = NotFound = Exception
+    DockerException, NotFound = Exception, LookupError
 
 # What Compose makes of the conditions that a deploy section knows.
 CONDITIONS = {"": "no", "none": "no", "any": "always"}

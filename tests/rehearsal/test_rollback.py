@@ -74,9 +74,11 @@ where table_schema not in ('pg_catalog', 'information_schema') order by 1
 
 def elsewhere(server: Server, sql: str) -> list[tuple[Any, ...]]:
     """Run a query in the database postgres, where nobody's session is in the way of a restore."""
-    with contextlib.closing(server.connect(dbname="postgres")) as connection, connection, connection.cursor() as cursor:
+    with contextlib.closing(server.connect(dbname="postgres")) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
-        return cursor.fetchall()
+        rows = cursor.fetchall()
+        connection.commit()
+        return rows
 
 
 def files(server: Server) -> dict[str, tuple[Any, ...]]:

@@ -68,7 +68,7 @@ def line(fault: Fault, row: dict[str, Ending]) -> str:
         ending = row.get(way)
         cells.append("-" if ending is None else "%s %3.0f s" % ("ok" if ending.ok else "LOST", ending.seconds))
     first = next(iter(row.values())).first
-    return "%-48s %-10s %-10s %s" % (fault.name, *cells, shorten(first, 90))
+    return "%-48s %s %s" % (fault.name, " ".join("%-10s" % cell for cell in cells), shorten(first, 90))
 
 
 def chosen(patterns: list[str], shard: str) -> list[Fault]:
