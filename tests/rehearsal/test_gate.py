@@ -20,7 +20,7 @@ from stack import outside
 from stack.ansible import ANSIBLE, Run, command, upgrade
 from stack.daemon import Daemon
 from stack.deployment import running, wait_until
-from stack.outside import Attempt, Knocker, Watchman, client_network, forget_the_gate, gate_is_up, rules
+from stack.outside import Attempt, Knocker, Watchman, client_network, gate_is_up, open_gate, rules
 from stack.releases import CHECKOUT, HTTP_PORT, RELEASES
 from stack.world import Server
 
@@ -135,7 +135,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
             daemon = Daemon()
             daemon.stop()
-            forget_the_gate()
+            open_gate()
             daemon.start()
             wait_until("the container that starts by itself", lambda: statuses(server)["ftp"] == "running", 30)
             after_reboot, gate_after_reboot = statuses(server), gate_is_up()

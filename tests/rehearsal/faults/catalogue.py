@@ -17,7 +17,8 @@ from typing import Any
 
 from stack import deployment, images
 from stack.images import DATA
-from stack.saved import database_volume, open_gate
+from stack.outside import open_gate
+from stack.saved import database_volume
 
 from . import ssh
 from .playbook import Moment, Playbook

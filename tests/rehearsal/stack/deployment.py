@@ -22,6 +22,7 @@ import docker.errors
 
 from . import images, people
 from .images import RehearsalError
+from .outside import open_gate
 from .releases import (
     CONSUL_PORT,
     DEFAULT_ROOT,
@@ -270,6 +271,8 @@ def our_anonymous_volumes(engine: Any, names: list[str]) -> list[str]:
 
 def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say = print) -> None:
     """Remove containers, networks, volumes (anonymous ones too), folders, and with `with_images` all images."""
+    # A run that was given up may have left users kept out.
+    open_gate()
     engine = images.client()
     roots = {root.resolve()}
     count = {"containers": 0, "volumes": 0, "networks": 0, "images": 0}

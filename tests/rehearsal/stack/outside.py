@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -110,14 +111,23 @@ def gate_is_up() -> tuple[bool, bool]:
     return up[0], up[1]
 
 
-def forget_the_gate() -> None:
-    """What a reboot does to the gate, and to nothing else."""
+def open_gate() -> None:
+    """Take down what a run that was given up has left of the gate; nothing of anybody else's."""
     for command in ("iptables", "ip6tables"):
-        for rule in run(command, "-t", "mangle", "-S", "PREROUTING").splitlines():
-            if rule.endswith("-j " + CHAIN):
-                run(command, "-t", "mangle", "-D", *rule.split()[1:])
-        run(command, "-t", "mangle", "-F", CHAIN)
-        run(command, "-t", "mangle", "-X", CHAIN)
+        if gate_rules(command):
+            for rule in gate_rules(command):
+                if rule.startswith("-A PREROUTING"):
+                    subprocess.run([command, "-t", "mangle", "-D", *rule.split()[1:]], check=True)
+            subprocess.run([command, "-t", "mangle", "-F", CHAIN], check=True)
+            subprocess.run([command, "-t", "mangle", "-X", CHAIN], check=True)
+
+
+def gate_rules(command: str) -> list[str]:
+    """The gate's rules; none without the rights to see them, since without them there is no gate."""
+    if not shutil.which(command):
+        return []
+    run = subprocess.run([command, "-t", "mangle", "-S"], capture_output=True, text=True, check=False)
+    return [line for line in run.stdout.splitlines() if CHAIN in line]
 
 
 class Watchman(threading.Thread):

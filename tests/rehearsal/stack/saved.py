@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,12 +17,12 @@ import docker.errors
 
 from . import deployment
 from .images import DATA
+from .outside import gate_rules, open_gate
 from .releases import LABEL, PROJECT
 from .world import PROJECT_LABEL, Server
 
 VOLUME = PROJECT + "-saved"
 OUR_NAMES = "openlmis-operations/"
-GATE = "OPENLMIS-GATE"
 COLLECTION_LABEL = "org.openlmis.operations"
 # When a migration was applied and how long that took is another story each time.
 OTHER_EACH_TIME = {"schema_version": ("installed_on", "execution_time")}
@@ -106,25 +105,6 @@ def kept(name: str) -> bool:
 def image_names(server: Server) -> dict[str, str]:
     """Every name of an image, with the image's id."""
     return {name: image["Id"] for image in server.engine.api.images() for name in image["RepoTags"] or []}
-
-
-def open_gate() -> None:
-    """Take down what a run that was given up has left of the gate; nothing of anybody else's."""
-    for command in ("iptables", "ip6tables"):
-        if gate_rules(command):
-            for rule in gate_rules(command):
-                if rule.startswith("-A PREROUTING"):
-                    subprocess.run([command, "-t", "mangle", "-D", *rule.split()[1:]], check=True)
-            subprocess.run([command, "-t", "mangle", "-F", GATE], check=True)
-            subprocess.run([command, "-t", "mangle", "-X", GATE], check=True)
-
-
-def gate_rules(command: str) -> list[str]:
-    """The gate's rules; none without the rights to see them, since without them there is no gate."""
-    if not shutil.which(command):
-        return []
-    run = subprocess.run([command, "-t", "mangle", "-S"], capture_output=True, text=True, check=False)
-    return [line for line in run.stdout.splitlines() if GATE in line]
 
 
 def remove_containers(server: Server) -> None:
