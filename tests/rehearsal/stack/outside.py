@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import json
 import os
 import pathlib
@@ -70,12 +71,20 @@ class Network:
         return ["ip", "netns", "exec", self.name]
 
 
+def free_network() -> ipaddress.IPv4Network:
+    """One of the networks that are there for examples, and that this host is not itself in."""
+    addresses = json.loads(run("ip", "-json", "-4", "address"))
+    ours = [ipaddress.ip_interface("%(local)s/%(prefixlen)d" % one).network for link in addresses for one in link["addr_info"]]
+    examples = map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
+    return next(one for one in examples if not any(one.overlaps(other) for other in ours))
+
+
 @contextlib.contextmanager
 def client_network() -> Iterator[Network]:
     """A client's network, beside the host by a pair of interfaces with an IPv4 and an IPv6 address each."""
     number = os.getpid()
     name, near, far = "olmis-client-%d" % number, "olc%d" % number, "olf%d" % number
-    four, six = "192.0.2.%d", "2001:db8:6a7e::%d"
+    four, six = str(free_network())[: -len("0/24")] + "%d", "2001:db8:6a7e::%d"
     run("ip", "netns", "add", name)
     try:
         run("ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", name)
