@@ -328,7 +328,7 @@ def test_without_permission_it_is_refused_and_says_what_else_there_is(story: Sto
 
 def test_requests_that_come_back_from_outside_end_the_gate_unless_they_are_let_in(story: Story) -> None:
     """The public address is a router's, which sends the host's own requests back to it (NAT hairpin)."""
-    public, network = "198.51.100.1", story.network
+    public, network = "198.18.0.1", story.network
     outside.run("ip", "route", "add", public, "via", network.theirs[0])
     outside.run(*network.inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
     for rule in (["PREROUTING", "-d", public, "-j", "DNAT", "--to", network.ours[0]], ["POSTROUTING", "-j", "MASQUERADE"]):
