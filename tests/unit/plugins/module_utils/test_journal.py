@@ -13,8 +13,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 
 AT = "2026-01-02T19:00:0{}.000"
 PLAN = ["pull", "maintenance_on", "stop", "backup"]
-ME = {"host": "laptop", "user": "asha", "pid": 7, "started": 70}
-OTHER = {"host": "office", "user": "asha", "pid": 8, "started": 80}
+ME = {"host": "laptop", "user": "operator", "pid": 7, "started": 70}
+OTHER = {"host": "office", "user": "operator", "pid": 8, "started": 80}
 IDENTITY = {"name": "open_lmis", "oid": 16384, "system_identifier": "1", "mounts": {"/data": "abc"}}
 COMMANDS = {"resume": "go on", "rollback": "go back"}
 
@@ -91,7 +91,7 @@ def test_a_step_needs_the_one_before_it():
 
 def test_a_run_in_other_hands_is_refused_with_who_and_when():
     text = begin(None, "pull", 0, holder=OTHER)
-    with pytest.raises(OperationError, match=r"20260102T190000Z is in the hands of asha at office \(process 8\), last seen with step pull at 2026"):
+    with pytest.raises(OperationError, match=r"20260102T190000Z is in the hands of operator at office \(process 8\), last seen with step pull at 2026"):
         begin(text, "pull", 1)
     assert begin(text, "pull", 1, take_over=True)["holder"] == ME
     assert begin(journals.failed(text, "no", AT.format(1)), "pull", 2)["holder"] == ME
