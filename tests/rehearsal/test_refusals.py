@@ -72,6 +72,7 @@ def test_without_a_terminal_and_without_a_word_nothing_begins(old_server: Server
     assert old_server.fingerprint() == before
 
 
+@pytest.mark.long
 def test_requisition_without_its_flag_stops_the_run_at_once_and_a_rerun_finishes(old_server: Server) -> None:
     mounts = database_mounts(old_server)
     run = upgrade(old_server, "-e", '{"openlmis__disordered": []}', "-e", "openlmis_wait_timeout=120")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -90,7 +91,6 @@ class Scene:
         self.server = server
         self.logs = logs
         deployment.psql(server, REPORTING)
-        self.saved = SavedServer(server)
         # How it was before the run of the row.
         self.prepared = picture(server)
         self.daemon = Daemon()
@@ -100,9 +100,15 @@ class Scene:
         self.runs: list[Playbook] = []
         self.log_name = ""
 
+    @functools.cached_property
+    def saved(self) -> SavedServer:
+        """The server as it was before anything happened; who needs it asks for it before the first run."""
+        return SavedServer(self.server)
+
     def upgrade_undisturbed(self) -> None:
         """The picture that every upgrade that was gone on with must equal."""
         self.log_name = "undisturbed"
+        self.prepared = picture(self.saved.server)
         run = self.start(UPGRADE).end()
         if run.code:
             raise RehearsalError("The undisturbed upgrade failed:\n" + run.text[-4000:])
