@@ -23,6 +23,9 @@ from stack.deployment import running
 from stack.releases import COMPONENTS, RELEASES, running_version
 from stack.world import DATABASE, Server
 
+# A whole way back is at the end of test_faults.py, too.
+pytestmark = pytest.mark.long
+
 # Five components less to wait for; what is asserted does not depend on them.
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
 PRESENT = [name for name in COMPONENTS if name not in LEFT_OUT]
@@ -131,10 +134,6 @@ def databases(server: Server, pattern: str) -> list[str]:
 def journal(server: Server) -> dict[str, Any]:
     """The run's journal."""
     return json.loads((server.state_dir / "journal.json").read_text())
-
-
-# A whole way back is at the end of test_faults.py, too.
-pytestmark = pytest.mark.long
 
 @dataclasses.dataclass
 class Story:
