@@ -135,6 +135,7 @@ def journal(server: Server) -> dict[str, Any]:
     """The run's journal."""
     return json.loads((server.state_dir / "journal.json").read_text())
 
+
 @dataclasses.dataclass
 class Story:
     """One server: upgraded, used, brought back over two crashes, and upgraded again."""
