@@ -27,6 +27,9 @@ from stack.world import Server
 OLD, NEW = RELEASES["3.3.1"]["notification"], RELEASES["3.4.0"]["notification"]
 # A site whose services start by themselves; ftp is not one that the upgrade stops.
 ALWAYS = ("auth", "nginx", "notification", "ftp")
+# Two minutes and more: make test has the gate in every upgrade, make test-all has the client outside.
+pytestmark = pytest.mark.long
+
 # Fewer components start sooner.
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "diagnostics")
 OVERRIDE = "services:\n" + "".join("  %s:\n    restart: always\n" % name for name in ALWAYS)

@@ -258,15 +258,20 @@ def our_anonymous_volumes(engine: Any, names: list[str]) -> list[str]:
     ours = [one for one in engine.images.list(filters={"label": LABEL + "=true"}) if one.tags]
     if not names or not ours:
         return []
-    seen = engine.containers.run(
+    looker = engine.containers.create(
         ours[0].id,
         ["sh", "-c", "for volume in /volumes/*; do [ ! -e $volume/%s ] || basename $volume; done" % MARK],
         entrypoint="",
-        remove=True,
         network_mode="none",
         volumes={name: {"bind": "/volumes/" + name, "mode": "ro"} for name in names},
     )
-    return seen.decode().split()
+    try:
+        looker.start()
+        looker.wait()
+        return looker.logs(stderr=False).decode().split()
+    finally:
+        # With the volume that its own image may declare.
+        looker.remove(v=True, force=True)
 
 
 def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say = print) -> None:
