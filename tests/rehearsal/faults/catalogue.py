@@ -25,11 +25,12 @@ from .playbook import Moment, Playbook
 from .scene import Action, Fault, Scene, Strike
 
 BEGIN = "Note in the journal that the step begins"
-# The task that does a step's work, and after how many seconds it is struck: when it is at it, so early that a short one has not ended.
+# The task that does a step's work, and after how many seconds it is struck: when it is at it, so early that a short one has not ended
+# (a step of LOCKED waits for its table).
 WORK = {
     "pull": ("Keep the image of every container for the way back", 0.05),
     "maintenance_on": ("Close or open the firewall to users", 0.05),
-    "stop": ("Remove the containers of components, UI, nginx and consul", 0.8),
+    "stop": ("Remove the containers of components, UI, nginx and consul", 0.4),
     "backup": ("Dump the database and prove the dump", 0.8),
     "set_versions": ("Make the edits that lead to the release", 0.05),
     "start": ("Start everything", 0.8),
@@ -94,7 +95,8 @@ def unlock(scene: Scene) -> None:
 
 DUMPED = "requisition.status_changes"
 COPIED = "notification.user_contact_details"
-LOCKED = {"backup": DUMPED, "migrate_contact_details": COPIED}
+# What these steps cannot end without; on a fast machine a mere delay comes too late.
+LOCKED = {"backup": DUMPED, "wait": "notification.schema_version", "migrate_contact_details": COPIED, "smoke_test": COPIED}
 
 
 def kills() -> Iterator[Fault]:
