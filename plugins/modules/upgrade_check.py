@@ -174,7 +174,8 @@ def main() -> None:
     params = module.params
     try:
         findings = [checks.check_docker(**server.docker_versions())]
-        facts = server.collect(params)
+        # A run that was cut off may have lost its containers to a `docker compose down`.
+        facts = server.collect(params, may_be_gone=params["resumed"])
         findings += checks.findings(facts, params["resumed"])
         if not params["resumed"]:
             findings.append(checks.check_room(facts, free_space(params["backup_dir"])))

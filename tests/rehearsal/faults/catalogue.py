@@ -171,6 +171,14 @@ def discard(scene: Scene, volume: Any) -> None:
     volume.remove(force=True)
 
 
+def compose_down(scene: Scene, run: Playbook) -> None:
+    """Somebody takes the whole server down, as the published procedure has it; the database's volume has no container any more."""
+    volume = scene.server.engine.volumes.get(database_volume(scene.server))
+    run.kill_everything()
+    scene.server.compose("down")
+    scene.undo.append(lambda: discard(scene, volume))
+
+
 def attach_volume(scene: Scene) -> None:
     """The human gives the database its volume back, by a Compose file of his own."""
     text = "volumes: {found: {external: true, name: %s}}\nservices: {db: {volumes: ['found:%s']}}\n"
@@ -233,6 +241,8 @@ def happenings() -> Iterator[Fault]:
     yield Fault("database container killed during the copy", copying, during_copy, mend=start_database)
     yield Fault("database container removed before the wait", Moment("wait"), remove_database, correct=attach_volume,
                 differs=("files docker-compose.override.yml",))
+    for when, moment in (("after the backup", Moment("set_versions")), ("before the copy", Moment("migrate_contact_details"))):
+        yield Fault("compose down by hand " + when, moment, compose_down)
     starved = while_locked(DUMPED, starve_database)
     yield Fault("database out of memory during the dump", DUMP, starved, mend=feed_database)
     yield Fault("component out of memory", Moment("start"), edit("docker-compose.yml", NEEDS_MEMORY, TOO_LITTLE),
@@ -394,6 +404,13 @@ def of_another_run(scene: Scene) -> None:
     journal(scene).write_text(json.dumps(content))
 
 
+def other_hands(scene: Scene) -> None:
+    """The run was begun on another controller, which nobody can ask any more."""
+    content = json.loads(journal(scene).read_text())
+    content["holder"] = {"host": "another-controller", "user": "operator", "pid": 4711, "started": None}
+    journal(scene).write_text(json.dumps(content))
+
+
 def lose_backup(scene: Scene) -> None:
     """Somebody clears the backups away; there is a copy elsewhere."""
     shutil.move(scene.server.backup_dir, scene.server.root / "elsewhere")
@@ -452,6 +469,8 @@ def mistakes() -> Iterator[Fault]:
     yield Fault("backup deleted before the wait", waiting, killed_and(then(lose_backup)),
                 go_on_with=("-e", "openlmis_without_way_back=true"), no_way_back=True)
     yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
+    taken = ("-e", "openlmis_take_over=true")
+    yield Fault("controller lost before the wait", waiting, killed_and(then(other_hands)), go_on_with=taken, roll_back_with=taken)
     for label, step in (("stop", "stop"), ("wait", "wait")):
         yield Fault("connection lost during the " + label, during_held(step), lose_connection, prepare=over_ssh,
                     arguments=ssh.ARGUMENTS)
