@@ -6,7 +6,7 @@
 "all" names every part.
 
 Each part is a list of checks; a check is a command that exits 0, and where it writes JUnit files their test cases are
-counted instead. The rehearsal runs beside the other parts. The output of every check is kept in .cache/checks.
+counted instead. Lanes of parts run side by side. The output of every check is kept in .cache/checks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ RESULTS = ROOT / ".cache" / "checks"
 INSTALLED = ROOT / ".cache" / "build" / "collections"
 NAMESPACE, NAME = "openlmis", "operations"
 FQCN = f"{NAMESPACE}.{NAME}"
+REHEARSAL = sorted((ROOT / "tests" / "rehearsal").glob("test_*.py"))
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -151,26 +152,42 @@ if surplus or missing:
 """
 
 
-def rehearsal(name: str = "rehearsal", marks: str = "not long") -> Iterator[Check]:
-    """Whole upgrades on a throw-away server."""
+# They take about as long as all the others, and run beside them on an Engine of their own.
+SECOND = ("test_backup.py", "test_faults.py", "test_restore.py")
+
+
+def rehearsal_check(name: str, marks: str, files: list[str], prefix: Sequence[str] = ()) -> Check:
+    """Tests of the rehearsal server, by marks and files."""
     junit = RESULTS / "junit" / name
     shutil.rmtree(junit, ignore_errors=True)
     pytest = [sys.executable, "-m", "pytest", "-v", "--durations=25", "-m", marks, f"--junitxml={junit}/{name}.xml"]
-    yield Check(name, [*pytest, "tests/rehearsal"], junit=junit)
+    return Check(name, [*prefix, *pytest, *files], junit=junit)
+
+
+def rehearsal() -> Iterator[Check]:
+    """Whole upgrades on a throw-away server."""
+    files = [path for path in REHEARSAL if path.name not in SECOND]
+    yield rehearsal_check("rehearsal", "not long", [str(path) for path in files])
+
+
+def rehearsal_second() -> Iterator[Check]:
+    """The rest of them."""
+    files = [path for path in REHEARSAL if path.name in SECOND]
+    yield rehearsal_check("rehearsal-second", "not long", [str(path) for path in files], ["tools/second-engine"])
 
 
 def rehearsal_long() -> Iterator[Check]:
     """What of it takes long."""
-    yield from rehearsal("rehearsal-long", "long")
+    yield rehearsal_check("rehearsal-long", "long", [str(path) for path in REHEARSAL])
 
 
 PARTS = {
-    "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity, "rehearsal": rehearsal,
-    "servers": servers, "rehearsal-long": rehearsal_long,
+    "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
+    "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "servers": servers, "rehearsal-long": rehearsal_long,
 }
 LONG = {"servers", "rehearsal-long"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
-LANES = [["rehearsal", "rehearsal-long"], ["lint", "units", "integration", "build", "sanity", "servers"]]
+LANES = [["rehearsal", "rehearsal-long"], ["rehearsal-second"], ["lint", "units", "integration", "build", "sanity", "servers"]]
 
 
 def count_junit(folder: Path, per_file: bool) -> Result:
