@@ -18,7 +18,7 @@ from typing import Any
 from stack import deployment, images
 from stack.images import DATA
 from stack.outside import open_gate
-from stack.saved import database_volume
+from stack.saved import VOLUME, database_volume
 
 from . import ssh
 from .playbook import Moment, Playbook
@@ -449,6 +449,13 @@ def truncate_journal(scene: Scene) -> None:
     os.truncate(journal(scene), journal(scene).stat().st_size // 2)
 
 
+def snapshot_back(scene: Scene) -> None:
+    """Somebody puts the database's disk back from before the upgrade: the journal says more than is true."""
+    scene.server.compose("stop")
+    scene.saved.copy_volume(VOLUME, database_volume(scene.server))
+    start_database(scene)
+
+
 def mistakes() -> Iterator[Fault]:
     """What people do, before a run and in between."""
     waiting, dumped = Moment("wait"), Moment("set_versions")
@@ -461,6 +468,8 @@ def mistakes() -> Iterator[Fault]:
                 differs=("files docker-compose.yml",))
     yield Fault("versions put back by git before the wait", waiting, killed_and(then(git_checkout)))
     yield Fault("versions put back by git after the copy", Moment("smoke_test"), killed_and(then(git_checkout)))
+    copying = Moment("migrate_contact_details")
+    yield Fault("database put back from a snapshot before the copy", copying, killed_and(then(snapshot_back)))
     for when, moment in (("after the backup", dumped), ("before the wait", waiting)):
         yield Fault("journal deleted " + when, moment, killed_and(then(remove_journal)))
         yield Fault("journal truncated " + when, moment, killed_and(then(truncate_journal)))
