@@ -221,18 +221,23 @@ def _components(
 
 
 def _database_facts(params: Mapping[str, Any], project: Any, components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    unknown = {"identity": None, "users": None}
     try:
         settings = database.resolve_connection(params)
+    except OperationError as error:
+        # Such as a container that does not run: waiting does not help.
+        return {"error": str(error), "may_come": False, **unknown}
+    try:
         connection = database.connect(settings, "openlmis.operations server_info", autocommit=True)
     except OperationError as error:
-        return {"error": str(error), "identity": None, "users": None}
+        return {"error": str(error), "may_come": True, **unknown}
     try:
         with connection.cursor() as cursor:
             cursor.execute(SESSION)
             facts = _query_database(cursor, components)
     except database.psycopg2.Error as error:
         told = database.database_error(error, settings, "While the server was looked at", "Nothing was changed")
-        return {"error": str(told), "identity": None, "users": None}
+        return {"error": str(told), "may_come": True, **unknown}
     finally:
         connection.close()
     facts.update(host=settings.host, port=settings.port, user=settings.user)

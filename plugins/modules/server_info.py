@@ -23,6 +23,12 @@ options:
     description: Directory of the deployment's Compose file.
     type: path
     required: true
+  database_wait:
+    description:
+      - Seconds to wait for a database that does not accept connections yet. Nobody waits for a container that does not run.
+      - A database that has not come by then is told of in RV(server.database.error), as without waiting.
+    type: int
+    default: 0
 attributes:
   check_mode:
     description: Runs the same way in check mode.
@@ -78,7 +84,7 @@ server:
     database:
       description:
         - Name, OID, system identifier, size and version of the database, the volumes of its container, and the number of users.
-        - C(error) is the reason when it could not be reached.
+        - C(error) is the reason when it could not be reached, C(may_come) whether it could be by waiting.
       type: dict
     database_groups:
       description: The services by the database URL, user and password that they render; one group is right.
@@ -93,20 +99,38 @@ server:
       elements: dict
 """
 
+import time
+from typing import Any, Dict, Mapping
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
+SECOND_LOOK = 1.0  # seconds
+
+
+def look(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what the server is, once its database answers, cannot come, or has been waited for long enough."""
+    until = time.monotonic() + params["database_wait"]
+    while True:
+        facts = server.collect(params, may_be_gone=True)
+        database = facts["database"]
+        if database["error"] is None or not database["may_come"] or time.monotonic() >= until:
+            return facts
+        time.sleep(SECOND_LOOK)
+
 
 def main() -> None:
     """Entry point of the module."""
-    module = AnsibleModule(argument_spec=server.argument_spec(), supports_check_mode=True)
+    spec = server.argument_spec()
+    spec.update(database_wait={"type": "int", "default": 0})
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     require_docker(module)
     require_psycopg2(module)
     try:
-        module.exit_json(changed=False, server=server.collect(module.params, may_be_gone=True))
+        module.exit_json(changed=False, server=look(module.params))
     except OperationError as error:
         module.fail_json(msg=str(error))
 
