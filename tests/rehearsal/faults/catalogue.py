@@ -197,7 +197,8 @@ def starve_database(scene: Scene, _run: Playbook) -> None:
 
 def feed_database(scene: Scene) -> None:
     """The human gives the container its memory back."""
-    limit_memory(scene.server.container("db"), "-1")
+    # "No limit" cannot be said of a running container.
+    limit_memory(scene.server.container("db"), "100g")
     wait_for_database(scene)
 
 

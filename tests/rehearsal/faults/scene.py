@@ -11,9 +11,11 @@ import functools
 import json
 import pathlib
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
+import docker.errors
 from stack import deployment
 from stack.ansible import Run
 from stack.daemon import Daemon
@@ -40,6 +42,8 @@ alter role reporting set search_path = requisition;
 alter database open_lmis set timezone = 'Africa/Maputo';
 alter database open_lmis connection limit 150;
 """
+# What ends a row and not the campaign.
+BROKEN = (RehearsalError, OSError, ValueError, subprocess.SubprocessError, docker.errors.DockerException)
 Action = Callable[["Scene"], None]
 Strike = Callable[["Scene", Playbook], None]
 
@@ -176,7 +180,7 @@ class Scene:
                 problems += self.compared(self.upgraded, fault.differs)
                 journal = json.loads((self.server.state_dir / "journal.json").read_text())
                 problems += [] if journal["finished"] else ["the journal says that the run is under way"]
-            except (RehearsalError, OSError, ValueError) as error:
+            except BROKEN as error:
                 problems = [str(error)]
         return Ending(first, "; ".join(problems) or "ok", not problems, time.monotonic() - began)
 
@@ -191,7 +195,7 @@ class Scene:
                     first = said(self.strike(fault))
                     fault.mend(self)
                     endings[fault.name] = Ending(first, "ok", True, time.monotonic() - began)
-                except (RehearsalError, OSError, ValueError) as error:
+                except BROKEN as error:
                     # It is the fault before that was not got over.
                     last = list(endings)[-1] if endings else fault.name
                     endings[last] = Ending(endings[last].first if endings else "-", str(error), False, time.monotonic() - began)
@@ -211,7 +215,7 @@ class Scene:
                 first = said(self.inject(fault))
                 fault.mend(self)
                 problems = self.refused_and_gone_on(fault) if fault.no_way_back else self.taken_back(fault)
-            except (RehearsalError, OSError, ValueError) as error:
+            except BROKEN as error:
                 problems = [str(error)]
         return Ending(first, "; ".join(problems) or "ok", not problems, time.monotonic() - began)
 
