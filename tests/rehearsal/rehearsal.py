@@ -68,7 +68,7 @@ def command_down(options: argparse.Namespace) -> None:
 def command_images(options: argparse.Namespace) -> None:
     """Build what is missing."""
     with deployment.only_one():
-        images.ensure()
+        deployment.ensure_images()
     print("All images are here.")
 
 

@@ -56,6 +56,13 @@ def only_one(say: Say = print) -> Iterator[None]:
         yield
 
 
+def ensure_images(say: Say = print) -> None:
+    """Build the images that are missing; when several rehearsals of a machine want them at once, one builds and the others wait."""
+    with open("/tmp/openlmis-rehearsal-images.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        images.ensure(say)
+
+
 # -- before --------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +245,7 @@ def up(
     """
     check_compose()
     check_no_other_openlmis()
-    images.ensure(say)
+    ensure_images(say)
     down(root, say=lambda text: None)
     server = Server(root)
     if root.exists() and any(root.iterdir()):
