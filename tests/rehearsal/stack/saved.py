@@ -103,8 +103,9 @@ def kept(name: str) -> bool:
 
 
 def image_names(server: Server) -> dict[str, str]:
-    """Every name of an image, with the image's id."""
-    return {name: image["Id"] for image in server.engine.api.images() for name in image["RepoTags"] or []}
+    """Every name of an image, with the image's id; older Engines call one without a name <none>."""
+    names = {name: image["Id"] for image in server.engine.api.images() for name in image["RepoTags"] or []}
+    return {name: image for name, image in names.items() if not name.startswith("<none>")}
 
 
 def remove_containers(server: Server) -> None:
