@@ -70,6 +70,11 @@ def under_way(journal: Optional[Journal]) -> bool:
     return journal is not None and not journal["finished"]
 
 
+def in_hand(journal: Optional[Journal], holder: Mapping[str, Any]) -> bool:
+    """Tell whether a run is under way and this holder has it: what fails without having it, such as a mere check, is not the run's."""
+    return journal is not None and under_way(journal) and (journal.get("holder") or {}) == holder
+
+
 def finished_steps(journal: Optional[Journal], phase: str) -> Set[str]:
     """Return the steps that the run under way has done in this phase."""
     if journal is None or not under_way(journal) or journal["phase"] != phase:
