@@ -280,6 +280,8 @@ def describe_backup(journal: Journal) -> str:
     if not backups:
         return "none yet; the database has not been changed"
     folder = backups[-1]["data"].get("dest")
+    if not folder and backups[-1]["data"].get("without_way_back"):
+        return "none from before the upgrade; it goes forward without a way back"
     return f"{folder}, proven" if folder else "made by the site's own task file"
 
 

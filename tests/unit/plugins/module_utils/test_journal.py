@@ -287,3 +287,16 @@ def test_only_what_has_the_run_in_hand_notes_a_failure():
     assert not journals.in_hand(journals.failed(journal, "broken", AT.format(1)), ME)
     assert not journals.in_hand(dict(journal, finished=AT.format(1)), ME)
     assert not journals.in_hand(None, ME)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"dest": "/backup/1"}, "/backup/1, proven"),
+        ({"without_way_back": True}, "none from before the upgrade; it goes forward without a way back"),
+        ({}, "made by the site's own task file"),
+    ],
+)
+def test_what_there_is_to_go_back_to(data, said):
+    journal = end(begin(None, "backup", 0), "backup", 1, data)
+    assert journals.describe_backup(journal) == said
