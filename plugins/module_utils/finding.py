@@ -58,7 +58,7 @@ def verdict(findings: Sequence[Finding], purpose: str) -> str:
     refused = [finding.check for finding in findings if finding.status == REFUSED]
     warnings = sum(finding.status == WARNING for finding in findings)
     if refused:
-        return f"refused  {len(refused)} of {len(findings)} checks refuse: {', '.join(refused)}. Nothing was changed."
+        return f"refused  {len(refused)} of {len(findings)} checks refuse: {listed(refused)}."
     noted = {0: "no warning", 1: "1 warning"}.get(warnings, f"{warnings} warnings")
     return f"ready    {purpose}: {len(findings)} checks, {noted}. Nothing was changed."
 

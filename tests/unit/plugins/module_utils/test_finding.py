@@ -39,7 +39,7 @@ def test_what_is_refused_comes_last_and_columns_are_aligned():
 
 
 def test_the_verdict():
-    assert verdict(FINDINGS, "x") == "refused  1 of 4 checks refuse: login. Nothing was changed."
+    assert verdict(FINDINGS, "x") == "refused  1 of 4 checks refuse: login."
     assert verdict(FINDINGS[1:], "to 3.4.0") == "ready    to 3.4.0: 3 checks, 1 warning. Nothing was changed."
     assert verdict(FINDINGS[1:2], "x") == "ready    x: 1 checks, no warning. Nothing was changed."
 
