@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -310,6 +311,16 @@ def test_a_disk_that_is_too_small(server: Server) -> None:
         subprocess.run(["umount", small], check=True)
         small.rmdir()
     expect(findings, "room", "refused", f"MiB free at {small} for the backup (", "openlmis_backup_dir")
+
+
+def test_a_database_outside_compose_needs_a_pg_dump_of_this_host(server: Server) -> None:
+    programs = [path.parts[-3] for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/pg_dump")]
+    findings = check(server, login_host=server.database_address())
+    assert findings["database volume"]["found"] == "the database is outside this Compose project"
+    if any(int(major.partition(".")[0]) >= 15 for major in programs):
+        assert re.match(r"/usr/lib/postgresql/\d+/bin/pg_dump of this host", findings["pg_dump"]["found"])
+    else:
+        expect(findings, "pg_dump", "refused", "pg_dump 15 or newer is expected")
 
 
 def test_containers_that_are_not_well(server: Server) -> None:
