@@ -101,6 +101,13 @@ def render(
     )
 
 
+def dry_run(project_src: str, files: Sequence[str], project_name: str, services: Sequence[str]) -> str:
+    """Return what Compose says that it would do to have these services' containers; nothing is done."""
+    command = compose_command(project_src, files, project_name) + ["--dry-run", "create", "--no-build", "--pull", "never", *services]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stderr + result.stdout
+
+
 def find_project(client: Any, project_src: str, files: Sequence[str], project_name: Optional[str]) -> compose.Project:
     """Return the Compose project, also where every container of it is gone: then under the name that Compose would give it."""
     try:

@@ -70,6 +70,11 @@ def under_way(journal: Optional[Journal]) -> bool:
     return journal is not None and not journal["finished"]
 
 
+def in_hand(journal: Optional[Journal], holder: Mapping[str, Any]) -> bool:
+    """Tell whether a run is under way and this holder has it: what fails without having it, such as a mere check, is not the run's."""
+    return journal is not None and under_way(journal) and (journal.get("holder") or {}) == holder
+
+
 def finished_steps(journal: Optional[Journal], phase: str) -> Set[str]:
     """Return the steps that the run under way has done in this phase."""
     if journal is None or not under_way(journal) or journal["phase"] != phase:
@@ -275,6 +280,8 @@ def describe_backup(journal: Journal) -> str:
     if not backups:
         return "none yet; the database has not been changed"
     folder = backups[-1]["data"].get("dest")
+    if not folder and backups[-1]["data"].get("without_way_back"):
+        return "none from before the upgrade; it goes forward without a way back"
     return f"{folder}, proven" if folder else "made by the site's own task file"
 
 

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # A migration or somebody's session may hold a table: a look says so and does not wait with it.
 SESSION = "SET lock_timeout = '5s'; SET statement_timeout = '120s'"
+# What an operator writes in openlmis_images for a service whose image is right for the release already.
+KEEP = "keep"
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -29,22 +31,48 @@ def argument_spec() -> Dict[str, Any]:
     return spec
 
 
-def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, Any]:
-    """Return everything that checks and steps need to know of a server, without a password or a personal datum.
+class Look(NamedTuple):
+    """A deployment as Docker and Compose show it. C(rendered) and C(raw) hold passwords and must not leave the module."""
 
-    Raises OperationError when Docker, the Compose files or the project cannot be read. A database that cannot be
-    reached is a fact (C(database.error)), since some steps must work without it; with C(may_be_gone) so is a project
-    without any container.
+    client: Any
+    src: str
+    files: List[str]
+    project: compose.Project
+    rendered: Mapping[str, Any]
+    raw: Mapping[str, Any]
+    services: List[deployment.Service]
+
+
+def look(params: Mapping[str, Any], may_be_gone: bool = False) -> Look:
+    """Read Docker and Compose. Raises OperationError when they, the files or the project cannot be read.
+
+    With C(may_be_gone) a project without any container is none that cannot be read.
     """
-    release, src = params["release"], params["project_src"]
+    src = params["project_src"]
     client = compose.docker_client()
     files = deployment.compose_files(src, params["compose_files"])
     find = deployment.find_project if may_be_gone else _find_running
     project = find(client, src, files, params.get("project_name"))
     rendered = deployment.render(src, files, project.name)
-    services = deployment.services_of(rendered, deployment.render(src, files, project.name, interpolate=False), release)
+    raw = deployment.render(src, files, project.name, interpolate=False)
+    return Look(client, src, files, project, rendered, raw, deployment.services_of(rendered, raw, params["release"]))
+
+
+def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, Any]:
+    """Return everything that steps need to know of a server; see :func:`facts_of`."""
+    return facts_of(look(params, may_be_gone), params)
+
+
+def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return everything that checks and steps need to know of a server, without a password or a personal datum.
+
+    A database that cannot be reached is a fact (C(database.error)), since some steps must work without it.
+    """
+    client, src, files, project, rendered, _raw, services = seen
+    release = params["release"]
+    images = kept_images(params["images"], services)
     env_path = os.path.join(src, ".env")
-    edits = deployment.plan_edits(_read_texts(files + [env_path]), env_path, services, release, params["images"])
+    edits = deployment.plan_edits(read_texts(files + [env_path]), env_path, services, release, images)
     deployed, outside = deployed_paths(_deployment_paths(rendered, src, files, env_path), src)
     facts = {
         "project": {
@@ -55,7 +83,7 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
             "deployed": deployed,
             "deployed_outside": outside,
         },
-        "services": {service.name: _service_facts(project, service, release, params["images"]) for service in services},
+        "services": {service.name: _service_facts(project, service, release, images) for service in services},
         "running_images": running_images(project, services),
         "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
@@ -66,15 +94,26 @@ def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, A
     facts["components"] = _components(services, release, params["migrations"])
     facts["database"] = _database_facts(params, project, facts["components"])
     histories = facts["database"].pop("histories", None)
-    facts["histories"] = _history_facts(histories, facts["components"])
     known = deployment.known_releases(release)
+    facts["histories"] = _history_facts(histories, facts["components"], known, params["migrations"])
+    failed = facts["database"].pop("failed_migrations", {})
+    for name, history in facts["histories"].items():
+        history["failed"] = failed.get(name, [])
     facts["release"] = None if histories is None else deployment.release_of(histories, known, params["migrations"])
+    facts["releases"] = list(known)
+    facts["begun_from"] = begun_from(histories or {}, known, params["migrations"])
     facts["state"] = state_of(facts)
     return facts
 
 
 def _find_running(client: Any, project_src: str, _files: Sequence[str], project_name: Optional[str]) -> compose.Project:
     return compose.find_project(client, project_src, project_name)
+
+
+def kept_images(images: Mapping[str, str], services: Sequence[deployment.Service]) -> Dict[str, str]:
+    """Return the operator's images, with the one that it has now for a service that is to keep it."""
+    now = {service.name: service.image for service in services}
+    return {name: now.get(name, "") if image == KEEP else image for name, image in images.items()}
 
 
 def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], release: Mapping[str, Any]) -> List[str]:
@@ -109,11 +148,12 @@ def state_of(facts: Mapping[str, Any]) -> str:
     return "target" if copied and not stale and not facts["edits"] else "between"
 
 
-def _read_texts(paths: Sequence[str]) -> Dict[str, str]:
+def read_texts(paths: Sequence[str]) -> Dict[str, str]:
+    """Return the texts of those files that are there, by path."""
     texts = {}
     for path in paths:
         if os.path.exists(path):
-            with open(path, encoding="utf-8", newline="") as stream:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 texts[path] = stream.read()
     return texts
 
@@ -161,6 +201,7 @@ def _service_facts(
     return {
         "image": service.image,
         "component": service.component,
+        "ui": service.component is not None and service.component == release.get("user_interface"),
         "stopped_for_upgrade": service.stopped_for_upgrade,
         "target_image": target,
         "current": service.component is None or service.image == target,
@@ -174,6 +215,7 @@ def _service_facts(
         "running_image_id": attributes.get("Image"),
         "status": state.get("Status", "missing"),
         "exit_code": state.get("ExitCode"),
+        "oom_killed": bool(state.get("OOMKilled")),
         "restart_count": attributes.get("RestartCount", 0),
         "restart_policy": attributes.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
         "mounts": mounts_of(attributes),
@@ -263,24 +305,29 @@ def _query_database(cursor: Any, components: Sequence[Mapping[str, Any]]) -> Dic
     facts: Dict[str, Any] = {"error": None}
     cursor.execute(
         "SELECT current_database(), d.oid::bigint, pg_database_size(d.oid), current_setting('server_version'),"
-        " has_database_privilege(current_user, d.oid, 'CREATE') FROM pg_database d WHERE d.datname = current_database()"
+        " has_database_privilege(current_user, d.oid, 'CREATE'),"
+        " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
+        " FROM pg_database d WHERE d.datname = current_database()"
     )
-    facts.update(zip(("name", "oid", "size", "server_version", "may_create_schema"), cursor.fetchone()))
+    facts.update(zip(("name", "oid", "size", "server_version", "may_create_schema", "read_only"), cursor.fetchone()))
     # A role without superuser may not be allowed to read the control file; the OID and the volume then have to do.
     allowed = _one(cursor, "SELECT has_function_privilege(current_user, 'pg_catalog.pg_control_system()', 'EXECUTE')")
     facts["system_identifier"] = (
         str(_one(cursor, "SELECT system_identifier FROM pg_control_system()")) if allowed else None
     )
-    histories = {}
+    histories, failed = {}, {}
     for component in components:
         if component["schema"]:
             table = component["schema"] + ".schema_version"
             histories[component["name"]] = []
             if _one(cursor, "SELECT to_regclass(%s) IS NOT NULL", table):
                 cursor.execute(
-                    f"SELECT version FROM {table} WHERE success AND type <> 'SCHEMA' AND version ~ '^[0-9]+$' ORDER BY installed_rank"
+                    f"SELECT version, success FROM {table} WHERE type <> 'SCHEMA' AND version ~ '^[0-9]+$' ORDER BY installed_rank"
                 )
-                histories[component["name"]] = [row[0] for row in cursor.fetchall()]
+                rows = cursor.fetchall()
+                histories[component["name"]] = [version for version, success in rows if success]
+                failed[component["name"]] = [version for version, success in rows if not success]
+    facts["failed_migrations"] = failed
     facts["histories"] = histories
     facts["users"] = facts["users_without_details"] = None
     if _one(cursor, "SELECT to_regclass('referencedata.users') IS NOT NULL"):
@@ -302,16 +349,41 @@ def _query_database(cursor: Any, components: Sequence[Mapping[str, Any]]) -> Dic
 
 
 def _history_facts(
-    histories: Optional[Mapping[str, Sequence[str]]], components: Sequence[Mapping[str, Any]]
+    histories: Optional[Mapping[str, Sequence[str]]],
+    components: Sequence[Mapping[str, Any]],
+    known: Mapping[str, Mapping[str, str]],
+    flyway: Mapping[str, Any],
 ) -> Dict[str, Any]:
     facts = {}
     for component in components:
         if histories is not None and component["schema"]:
-            applied = histories[component["name"]]
-            facts[component["name"]] = {
+            name = component["name"]
+            applied = histories[name]
+            facts[name] = {
                 "applied": len(applied),
                 "newest": max(applied, key=int, default=None),
                 "missing": deployment.missing_migrations(applied, component["migrations"]),
                 "out_of_order": deployment.out_of_order(applied, component["migrations"]),
+                "releases": [release for release in known if deployment.release_of({name: applied}, {release: known[release]}, flyway)],
             }
     return facts
+
+
+def begun_from(
+    histories: Mapping[str, Sequence[str]], known: Mapping[str, Mapping[str, str]], flyway: Mapping[str, Any]
+) -> Optional[str]:
+    """Return the release from which an upgrade was begun and not finished; None when the histories do not lie between two releases.
+
+    C(known) has the release that is aimed at first.
+    """
+    target, *starts = known
+    for start in reversed(starts):
+        between = []
+        for name, versions in known[start].items():
+            if name in histories:
+                before, after = (set(flyway[name]["versions"][one]) for one in (versions, known[target][name]))
+                shipped = {one for ships in flyway[name]["versions"].values() for one in ships}
+                between.append(before <= set(histories[name]) and shipped & set(histories[name]) <= before | after)
+        if between and all(between):
+            return start
+    return None

@@ -28,7 +28,7 @@ options:
         journal does not know the backup that was made of O(run), it takes it from O(backup_dir).
       - V(started) notes that O(step) begins, in the run under way or else in a new one, unless it may be skipped.
       - V(done) notes that O(step) has ended, with O(data).
-      - V(failed) notes why the step did not end, and lets go of the run.
+      - V(failed) notes why the step did not end, and lets go of the run, when O(holder) has it; else nothing is noted.
       - V(finished) ends the run with O(outcome).
     type: str
     choices: [read, claimed, started, done, failed, finished]
@@ -235,7 +235,7 @@ def main() -> None:
             journal = journals.started(journal, params, now)
         elif writes and state == "done":
             journal = journals.done(journal, params["step"], params["data"], params["run"], now)
-        elif writes and state == "failed" and journals.under_way(journal):
+        elif writes and state == "failed" and journals.in_hand(journal, params["holder"]):
             journal = journals.failed(journal, finding, now)
         elif writes and state == "finished" and journal is not None:
             journal = dict(journal, finished=now, outcome=params["outcome"], holder={})

@@ -59,49 +59,12 @@ registrations:
   elements: str
 """
 
-import json
-import urllib.error
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, server
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, registrations, server
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-
-TIMEOUT = 10
-
-
-def stale(registered: Sequence[Mapping[str, Any]], addresses: Mapping[str, Set[str]]) -> List[str]:
-    """Return the ids of registrations (as consul's catalog lists them) whose address their service does not have."""
-    return sorted(
-        one["ServiceID"]
-        for one in registered
-        if one["ServiceName"] in addresses and one["ServiceAddress"] not in addresses[one["ServiceName"]]
-    )
-
-
-def addresses_of(project: compose.Project, services: Sequence[deployment.Service]) -> Dict[str, Set[str]]:
-    """Return the addresses of the running containers of each service, by its name and by that of its component."""
-    found: Dict[str, Set[str]] = {}
-    for service in services:
-        running = [one for one in project.services().get(service.name, []) if one.status == "running"]
-        held = set().union(*map(compose.container_addresses, running))
-        for name in {service.name, service.component} - {None}:
-            found.setdefault(name, set()).update(held)
-    return found
-
-
-def ask(url: str, method: str = "GET") -> Any:
-    """Return consul's answer. Raises OperationError when it gives none."""
-    try:
-        text = open_url(url, method=method, timeout=TIMEOUT, use_proxy=False).read()
-    except (urllib.error.URLError, OSError) as error:
-        raise OperationError(
-            f"The service registry at {url} does not answer ({getattr(error, 'reason', error)}); it is expected to, since its container runs."
-            " Look at its log, and run again."
-        ) from error
-    return json.loads(text) if text else None
 
 
 def clean(params: Mapping[str, Any], check_mode: bool) -> List[str]:
@@ -113,11 +76,9 @@ def clean(params: Mapping[str, Any], check_mode: bool) -> List[str]:
     registry = server.registry_address(project, services, params["release"])
     if registry is None:
         return []
-    names = ask(f"{registry}/v1/catalog/services")
-    registered = [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
-    found = stale(registered, addresses_of(project, services))
+    found = registrations.find_stale(registry, project, services)
     for identity in found if not check_mode else ():
-        ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
+        registrations.ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
     return found
 
 

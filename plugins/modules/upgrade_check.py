@@ -27,6 +27,23 @@ options:
     description: Directory on this host that will hold the backup; it or the nearest directory above it must have room.
     type: path
     required: true
+  backup:
+    description: How the backup is made, V(dump) or the path of the site's own task file; of the latter neither room nor C(pg_dump) is looked at.
+    type: str
+    default: dump
+  discard_container_files:
+    description: Services that may lose what was written into their container itself, which is otherwise a reason to refuse.
+    type: list
+    elements: str
+    default: []
+  staging:
+    description: Whether this is a staging server with a copy of production, from which neither mail nor orders may get out.
+    type: bool
+    default: false
+  without_way_back:
+    description: Whether an upgrade that was begun by hand and has failed may go forward from where it is.
+    type: bool
+    default: false
   resumed:
     description: Whether a run that was cut off goes on; then only what must hold throughout is checked.
     type: bool
@@ -91,13 +108,14 @@ findings:
       found: every component renders with it
       expected: ""
       remedy: ""
+      details: []
 table:
-  description: The same, one line for each check, for a person.
+  description: The same as aligned lines for a person, what is refused last, and the verdict in the last line.
   returned: success
   type: list
   elements: str
 refused:
-  description: One sentence for each check that refuses; empty when the upgrade may begin.
+  description: What each check that refuses has to say, in one paragraph; empty when the upgrade may begin.
   returned: success
   type: list
   elements: str
@@ -112,43 +130,54 @@ server:
   type: dict
 """
 
-import os
-import shutil
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import checks, server
+from ansible_collections.openlmis.operations.plugins.module_utils import checks, evidence, server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.web import Site
+from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, table, verdict
 
 
-def free_space(path: str) -> int:
-    """Return the free bytes where the path is or would be made."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return shutil.disk_usage(path).free
+def purpose(facts: Mapping[str, Any], resumed: bool) -> str:
+    """Return what a run would do with the server."""
+    target = facts["release_target"]
+    if facts["state"] == "target":
+        return f"nothing is left to do at {target}"
+    if resumed:
+        return f"the run that was cut off may go on to {target}"
+    if facts["state"] == "start":
+        return f"the server may be upgraded from {facts['release']} to {target}"
+    return f"the upgrade to {target} that was begun by hand may be brought to its end"
 
 
-def try_login(params: Mapping[str, Any]) -> str:
-    """Return why the administrator cannot log in; an empty text when he can."""
-    if not params["base_url"]:
-        return "openlmis_base_url, openlmis_admin_username and openlmis_admin_password are not set"
-    names = ("admin_username", "admin_password", "client_id", "client_secret")
-    answer = Site(params["base_url"], params["validate_certs"]).ask_token(*(params[name] for name in names))
-    return "" if answer.status == 200 else f"/api/oauth/token {answer.says()}"
-
-
-def ask_versions(params: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
-    """Return the version that each component answers at its path; none of one that does not."""
-    if not params["base_url"]:
-        return {}
-    site = Site(params["base_url"], params["validate_certs"])
-    with ThreadPoolExecutor(4) as pool:
-        said = pool.map(lambda component: site.version(component["path"]).version, components)
-    return {component["name"]: version for component, version in zip(components, said) if version}
+def check(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Look at the server and return the module's result."""
+    versions, resumed = server.docker_versions(), params["resumed"]
+    # A run that was cut off may have lost its containers to a `docker compose down`.
+    seen = server.look(params, may_be_gone=resumed)
+    facts = server.facts_of(seen, params)
+    known = {
+        **facts,
+        "docker": versions,
+        "images": params["images"],
+        "base_url": params["base_url"],
+        "staging": params["staging"],
+        "without_way_back": params["without_way_back"],
+        "discard_files": params["discard_container_files"],
+        "rendered": evidence.rendered(seen),
+        "live": {} if resumed else evidence.live(seen, facts, params),
+    }
+    findings = checks.findings(known, resumed)
+    answers = known["live"].get("answers", {})
+    return {
+        "findings": [finding._asdict() for finding in findings],
+        "table": [*table(findings), verdict(findings, purpose(facts, resumed))],
+        "refused": [f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == REFUSED],
+        "server": facts,
+        "answers": {name: answer["version"] for name, answer in answers.items() if answer["version"]},
+    }
 
 
 def main() -> None:
@@ -156,6 +185,10 @@ def main() -> None:
     spec = server.argument_spec()
     spec.update(
         backup_dir={"type": "path", "required": True},
+        backup={"type": "str", "default": "dump"},
+        discard_container_files={"type": "list", "elements": "str", "default": []},
+        staging={"type": "bool", "default": False},
+        without_way_back={"type": "bool", "default": False},
         resumed={"type": "bool", "default": False},
         base_url={"type": "str"},
         admin_username={"type": "str"},
@@ -171,26 +204,10 @@ def main() -> None:
     )
     require_docker(module)
     require_psycopg2(module)
-    params = module.params
     try:
-        findings = [checks.check_docker(**server.docker_versions())]
-        # A run that was cut off may have lost its containers to a `docker compose down`.
-        facts = server.collect(params, may_be_gone=params["resumed"])
-        findings += checks.findings(facts, params["resumed"])
-        if not params["resumed"]:
-            findings.append(checks.check_room(facts, free_space(params["backup_dir"])))
-            findings.append(checks.check_login(params["base_url"], params["admin_username"], try_login(params)))
+        module.exit_json(changed=False, **check(module.params))
     except OperationError as error:
         module.fail_json(msg=str(error))
-    width = max(len(finding.check) for finding in findings)
-    module.exit_json(
-        changed=False,
-        findings=[finding._asdict() for finding in findings],
-        table=[f"{finding.status:<8} {finding.check:<{width}}  {finding.sentence()}" for finding in findings],
-        refused=[f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == checks.REFUSED],
-        server=facts,
-        answers={} if params["resumed"] else ask_versions(params, facts["components"]),
-    )
 
 
 if __name__ == "__main__":

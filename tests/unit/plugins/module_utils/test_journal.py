@@ -278,3 +278,25 @@ def test_a_rollback_that_failed_to_restore_may_be_given_up_while_the_database_is
 def test_a_process_that_was_killed_is_said_so(said):
     assert journals.plain(said).startswith("The process of this step on the server ended without an answer")
     assert journals.plain("requisition ended with 1") == "requisition ended with 1"
+
+
+def test_only_what_has_the_run_in_hand_notes_a_failure():
+    journal = begin(None, "pull", 0)
+    assert journals.in_hand(journal, ME)
+    assert not journals.in_hand(journal, OTHER)
+    assert not journals.in_hand(journals.failed(journal, "broken", AT.format(1)), ME)
+    assert not journals.in_hand(dict(journal, finished=AT.format(1)), ME)
+    assert not journals.in_hand(None, ME)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"dest": "/backup/1"}, "/backup/1, proven"),
+        ({"without_way_back": True}, "none from before the upgrade; it goes forward without a way back"),
+        ({}, "made by the site's own task file"),
+    ],
+)
+def test_what_there_is_to_go_back_to(data, said):
+    journal = end(begin(None, "backup", 0), "backup", 1, data)
+    assert journals.describe_backup(journal) == said

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the service registry (consul) holds, against the addresses that containers have."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+from typing import Any, Dict, List, Mapping, Sequence, Set
+
+from ansible.module_utils.urls import open_url
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+TIMEOUT = 10
+
+
+def stale(registered: Sequence[Mapping[str, Any]], addresses: Mapping[str, Set[str]]) -> List[str]:
+    """Return the ids of registrations (as consul's catalog lists them) whose address their service does not have."""
+    return sorted(
+        one["ServiceID"]
+        for one in registered
+        if one["ServiceName"] in addresses and one["ServiceAddress"] not in addresses[one["ServiceName"]]
+    )
+
+
+def addresses_of(project: compose.Project, services: Sequence[deployment.Service]) -> Dict[str, Set[str]]:
+    """Return the addresses of the running containers of each service, by its name and by that of its component."""
+    found: Dict[str, Set[str]] = {}
+    for service in services:
+        running = [one for one in project.services().get(service.name, []) if one.status == "running"]
+        held = set().union(*map(compose.container_addresses, running))
+        for name in {service.name, service.component} - {None}:
+            found.setdefault(name, set()).update(held)
+    return found
+
+
+def ask(url: str, method: str = "GET") -> Any:
+    """Return consul's answer. Raises OperationError when it gives none."""
+    try:
+        text = open_url(url, method=method, timeout=TIMEOUT, use_proxy=False).read()
+    except (urllib.error.URLError, OSError) as error:
+        raise OperationError(
+            f"The service registry at {url} does not answer ({getattr(error, 'reason', error)}); it is expected to, since its container runs."
+            " Look at its log, and run again."
+        ) from error
+    return json.loads(text) if text else None
+
+
+def find_stale(registry: str, project: compose.Project, services: Sequence[deployment.Service]) -> List[str]:
+    """Return the ids of the registrations whose address no running container of their service has."""
+    names = ask(f"{registry}/v1/catalog/services")
+    registered = [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
+    return stale(registered, addresses_of(project, services))
