@@ -66,7 +66,8 @@ def started_with(containers: Sequence[Any]) -> List[str]:
     return [path for path in paths if os.path.exists(path)]
 
 
-def _services(src: str, files: Sequence[str], project_name: str, release: Mapping[str, Any]) -> List[Service]:
+def services_in(src: str, files: Sequence[str], project_name: str, release: Mapping[str, Any]) -> List[Service]:
+    """Return the services as Compose renders these files."""
     rendered = deployment.render(src, files, project_name)
     return deployment.services_of(rendered, deployment.render(src, files, project_name, interpolate=False), release)
 
@@ -78,7 +79,7 @@ def _services_after(params: Mapping[str, Any], project_name: str, planned: Seque
     with as_changed(src, edits.contents_after([edit._asdict() for edit in planned])) as place:
         files = deployment.compose_files(place, chosen)
         texts = edits.read_texts(files + [os.path.join(place, ".env")])
-        return _services(place, files, project_name, params["release"]), {
+        return services_in(place, files, project_name, params["release"]), {
             os.path.join(src, os.path.relpath(path, place)): text for path, text in texts.items()
         }
 
