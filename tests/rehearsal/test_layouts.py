@@ -26,7 +26,7 @@ from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEA
 from stack.world import PROJECT_LABEL, Server, expected_contact_details
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import checks_layout, compose, deployment, edits, outlook
 
 TARGET = RELEASES["3.4.0"]
 # Fewer components start sooner.
@@ -65,39 +65,69 @@ def is_version(line: bytes) -> bool:
     return bool(re.search(rb"OL_\w+_VERSION *=|^ *image: |JAVA_OPTS: .*/demo-data", line))
 
 
-@pytest.mark.parametrize("release", START_RELEASES)
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.name)
-def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, release: str, tmp_path: pathlib.Path) -> None:
-    with only_one(say=lambda text: None):
+class Files:
+    """A deployment's files without a server, and what the collection makes of them."""
+
+    def __init__(self, root: pathlib.Path, layout: Layout, release: str) -> None:
         images.ensure()
-        server = Server(tmp_path / "server")
-        write_files(server, release)
-        layout.prepare(server)
-        before, src = contents(server.project_src), str(server.project_src)
-        facts = yaml.safe_load((ROLE / "vars" / "releases" / "3.4.0.yml").read_text())
-        params = {
-            "project_src": src,
+        self.server = Server(root)
+        write_files(self.server, release)
+        layout.prepare(self.server)
+        self.folder = self.server.project_src
+        self.layout = layout
+        self.params = {
+            "project_src": str(self.folder),
             "compose_files": layout.variables.get("openlmis_compose_files", []),
-            "target_files": str(server.root / "prepared") if layout.prepared else None,
+            "target_files": str(root / "prepared") if layout.prepared else None,
             "images": layout.variables.get("openlmis_images", {}),
-            "release": {**facts, "services": {}},
+            "release": {**yaml.safe_load((ROLE / "vars" / "releases" / "3.4.0.yml").read_text()), "services": {}},
         }
 
-        def plan() -> list[edits.Edit]:
-            files = deployment.compose_files(src, params["compose_files"])
-            return outlook.plan(params, layout.project, outlook.services_in(src, files, layout.project, params["release"]))[0]
+    def seen(self) -> tuple[list[str], list[deployment.Service]]:
+        """The Compose files, and the services as Compose renders them."""
+        files = deployment.compose_files(str(self.folder), self.params["compose_files"])
+        return files, outlook.services_in(str(self.folder), files, self.layout.project, self.params["release"])
 
-        planned = plan()
-        assert outlook.check_change(outlook.look(params, layout.project)).status == "ok"
-        assert contents(server.project_src) == before
-        for path, content in edits.contents_after([edit._asdict() for edit in planned]).items():
-            pathlib.Path(path).write_bytes(content)
-        assert plan() == []
-        config, after = compose_config(server), contents(server.project_src)
+    def plan(self) -> list[edits.Edit]:
+        """The edits that are left to be made."""
+        return outlook.plan(self.params, self.layout.project, *self.seen())[0]
+
+    def finding(self) -> Any:
+        """What the check says of the change."""
+        project = compose.Project(self.layout.project, [])
+        return checks_layout.check_change({"outlook": outlook.look(self.params, project, *self.seen())})
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Change a file of the site, or a prepared one."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No server is there meanwhile."""
+    with only_one(say=lambda text: None):
+        yield
+
+
+@pytest.mark.parametrize("release", START_RELEASES)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.name)
+def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, release: str, tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", layout, release)
+    before = contents(files.folder)
+    planned = files.plan()
+    assert files.finding().status == "ok"
+    assert contents(files.folder) == before
+    for path, content in edits.contents_after([edit._asdict() for edit in planned]).items():
+        pathlib.Path(path).write_bytes(content)
+    assert files.plan() == []
+    config, after = compose_config(files.server), contents(files.folder)
 
     assert config["name"] == layout.project
     found = {one["image"] for one in config["services"].values() if "image" in one}
-    national = "reference-ui" in params["images"]
+    national = "reference-ui" in files.params["images"]
     assert {f"openlmis/{name}:{version}" for name, version in TARGET.items() if not (national and name == "reference-ui")} <= found
     assert not national or UI_IMAGE in found
     assert config["services"]["redis"]["image"] == "redis:3.2.12"
@@ -114,6 +144,37 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, r
     new = [line for line in into if not is_version(line) and line not in without_option]
     assert [line.strip() for line in new if line.strip() not in (b"restart: always", b"")] == [b"redis:"]
     assert sum(b"#" in line for line in out) == sum(b"#" in line for line in into)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "old", "new", "said"),
+    [
+        # what cannot be edited
+        (REF_DISTRO, ".env", "OL_AUTH_VERSION=3.2.0\n", "", "auth openlmis/auth: would still run"),
+        (MALAWI, "docker-compose.override.yml", "image: openlmis/auth:3.2.0", "extends: {file: ../common.yml, service: a}", "auth:3.2.0 would still"),
+        # what a job may have forgotten, or done
+        (JOB, "../prepared/docker-compose.yml", "auth:4.0.0", "auth:3.2.0", "image openlmis/auth:3.2.0 -> openlmis/auth:4.0.0"),
+        (JOB, "../prepared/docker-compose.yml", "  redis:\n", "  cache:\n", "service redis (redis:3.2.12) added"),
+        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {spring_profiles_active: demo-data}", "DROP"),
+        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {DATABASE_URL: other}", "another DATABASE_URL"),
+    ],
+)
+def test_a_change_that_does_not_lead_there_is_refused_beforehand(
+    layout: Layout, name: str, old: str, new: str, said: str, tmp_path: pathlib.Path, alone: None
+) -> None:
+    files = Files(tmp_path / "server", layout, "3.3.1")
+    (tmp_path / "server" / "common.yml").write_text('version: "2"\nservices:\n  a:\n    image: openlmis/auth:3.2.0\n')
+    files.replace(name, old, new)
+    finding = files.finding()
+    assert finding.status == "refused", finding
+    assert said in finding.found
+    assert finding.remedy
+
+
+def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", MALAWI, "3.3.1")
+    files.params["images"] = {"ui": UI_IMAGE}
+    assert "openlmis_images names ui, which is no component" in files.finding().found
 
 
 # -- whole servers -----------------------------------------------------------------------------------------------------
