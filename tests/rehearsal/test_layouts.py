@@ -26,7 +26,13 @@ from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEA
 from stack.world import PROJECT_LABEL, Server, expected_contact_details
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import checks_layout, compose, deployment, edits, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    checks_layout,
+    compose,
+    deployment,
+    edits,
+    outlook,
+)
 
 TARGET = RELEASES["3.4.0"]
 # Fewer components start sooner.
