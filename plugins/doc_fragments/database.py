@@ -13,6 +13,7 @@ options:
   settings_file:
     description:
       - The deployment's env file on the managed host, usually C(settings.env) or C(.env) beside C(docker-compose.yml).
+      - Without it, and with O(project_src), it is the first of C(settings.env) and C(.env) there that has a C(DATABASE_URL).
       - Read are C(DATABASE_URL), C(POSTGRES_USER) and C(POSTGRES_PASSWORD), by the rules of Compose v2.
       - A key of these three that C(docker run --env-file) and Compose v1 would read differently is named in a warning.
     type: path

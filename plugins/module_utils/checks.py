@@ -10,6 +10,7 @@ from typing import Callable, Dict, List
 
 from ansible_collections.openlmis.operations.plugins.module_utils import checks_database as database
 from ansible_collections.openlmis.operations.plugins.module_utils import checks_deployment as deployment
+from ansible_collections.openlmis.operations.plugins.module_utils import checks_layout as layout
 from ansible_collections.openlmis.operations.plugins.module_utils import checks_server as server
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import Facts, Finding
 
@@ -29,8 +30,11 @@ CHECKS: Dict[str, Callable[[Facts], Finding]] = {
     "end of database URL": deployment.check_url_end,
     "settings": deployment.check_environment,
     "https": deployment.check_https,
+    "compose files": layout.check_compose_files,
+    "project name": layout.check_project_name,
     "images": deployment.check_images,
     "national UI": deployment.check_national_ui,
+    "change of versions": layout.check_change,
     "moved tags": deployment.check_tags,
     "restart policy": deployment.check_restart_policy,
     "next deployment": deployment.check_next_deployment,
@@ -58,6 +62,7 @@ INVARIANTS = (
     "https",
     "images",
     "national UI",
+    "change of versions",
     "moved tags",
     "restart policy",
 )

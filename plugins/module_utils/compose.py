@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file
 
 try:
     import docker
@@ -24,6 +25,8 @@ else:
     DOCKER_IMPORT_ERROR = None
 
 LABEL = "com.docker.compose."
+# What Compose takes out of a project's name.
+_STRIPPED_BY_V2, _STRIPPED_BEFORE_1_21 = r"^[_-]+|[^-_a-z0-9]", r"[^a-z0-9]"
 
 
 class Project(NamedTuple):
@@ -82,7 +85,8 @@ def docker_client() -> Any:
 def find_project(client: Any, project_src: str | None, project_name: str | None = None) -> Project:
     """The Compose project that was started from ``project_src``, or is named ``project_name``.
 
-    The containers' labels decide. Only where no label tells a folder (Compose before 1.25) the name is derived from it.
+    The containers' labels decide. Where a project's tell no folder (Compose before 1.25) its name may be one that is derived from the
+    folder's, or from COMPOSE_PROJECT_NAME in its .env.
     Raises OperationError when no container, or several projects, fit.
     """
     rows = _list(client)
@@ -161,11 +165,15 @@ def _names_at(rows: list[dict[str, Any]], project_src: str) -> set[str]:
         for row in rows
         if _label(row, "project.working_dir") and os.path.realpath(_label(row, "project.working_dir")) == folder
     }
-    if names:
-        return names
-    base = os.path.basename(folder).lower()
-    derived = {re.sub(r"^[_-]+|[^-_a-z0-9]", "", base), re.sub(r"[^a-z0-9]", "", base)}  # v2's rule, v1's before 1.21
-    return derived & ({_label(row, "project") for row in rows} - told)
+    written = [os.path.basename(folder).lower(), _named_in_env(folder).lower()]
+    derived = {re.sub(rule, "", name) for name in written if name for rule in (_STRIPPED_BY_V2, _STRIPPED_BEFORE_1_21)}
+    # Both: where a newer Compose has been tried beside the old project, the one with a label is the empty one.
+    return names | (derived & ({_label(row, "project") for row in rows} - told))
+
+
+def _named_in_env(folder: str) -> str:
+    path = os.path.join(folder, ".env")
+    return read_env_file(path).values.get("COMPOSE_PROJECT_NAME", "") if os.path.exists(path) else ""
 
 
 def _networks(container: Any) -> list[dict[str, Any]]:

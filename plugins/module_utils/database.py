@@ -24,6 +24,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.settings impor
     EnvFile,
     parse_database_url,
     read_env_file,
+    settings_file,
 )
 
 try:
@@ -123,7 +124,7 @@ def resolve_connection(params: dict[str, Any]) -> ConnectionSettings:
     ``params`` are the module's, as :func:`connection_argument_spec` names them. Where the URL's host is a service of the Compose
     project at ``project_src``, the connection goes to that service's container. Raises OperationError.
     """
-    path = params.get("settings_file")
+    path = settings_file(params)
     env_file = read_env_file(path) if path else EnvFile()
     settings = ConnectionSettings()
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Compose deployment's files say, and which edits turn them into another release. No I/O but C(docker compose config)."""
+"""What a Compose deployment's files say. No I/O but C(docker compose config) and C(.env)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import re
 import subprocess
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, settings
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 DEFAULT_FILES = (
@@ -21,15 +21,7 @@ DEFAULT_FILES = (
     ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"),
 )
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|(?P<plain>[A-Za-z_]\w*))$")
-
-
-class Edit(NamedTuple):
-    """One replacement in one file, in the terms of C(ansible.builtin.replace), and what it means to a person."""
-
-    path: str
-    regexp: str
-    replace: str
-    summary: str
+_RAW_TAG = re.compile(r"(?P<repository>.+):(?P<tag>\$\{[^}]*\}[^:/]*|\$\w[^:/]*|\w[\w.-]*)$")
 
 
 class Service(NamedTuple):
@@ -43,7 +35,14 @@ class Service(NamedTuple):
     environment: Dict[str, str]
     owns_image: bool
     one_shot: bool
-    restarts: bool = False
+    restart: str = ""
+    depends_on: Tuple[str, ...] = ()
+    networks: Tuple[str, ...] = ()
+
+    @property
+    def restarts(self) -> bool:
+        """Whether Docker starts it again by itself."""
+        return self.restart not in ("", "no")
 
     @property
     def stopped_for_upgrade(self) -> bool:
@@ -54,9 +53,10 @@ class Service(NamedTuple):
 def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> List[str]:
     """Return the absolute paths of the Compose files in the order in which they override each other.
 
-    Without C(files) these are the ones that Compose v2 loads on its own: the first base file that exists and,
-    beside it, the first override file. Raises OperationError when there is none.
+    Without C(files) these are the ones that Compose v2 loads on its own: those that C(COMPOSE_FILE) names in the environment or in
+    C(.env), else the first base file that exists and, beside it, the first override file. Raises OperationError when there is none.
     """
+    files = files or _files_by_variable(project_src)
     if files:
         found = [os.path.join(project_src, name) for name in files]
     else:
@@ -73,6 +73,13 @@ def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> Li
             " deployment's Compose file is expected. Set project_src to it, and compose_files when the files have other names."
         )
     return found
+
+
+def _files_by_variable(project_src: str) -> List[str]:
+    path = os.path.join(project_src, ".env")
+    values = {**(settings.read_env_file(path).values if os.path.exists(path) else {}), **os.environ}
+    names = values.get("COMPOSE_FILE", "").split(values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
+    return [name for name in names if name]
 
 
 def compose_command(project_src: str, files: Sequence[str], project_name: Optional[str]) -> List[str]:
@@ -96,9 +103,18 @@ def render(
     The result holds passwords and must not leave the module. Raises OperationError with Compose's last line.
     """
     command = compose_command(project_src, files, project_name) + ["config", "--format", "json"]
-    return json.loads(
-        _run(command + ([] if interpolate else ["--no-interpolate"]), "the Compose configuration of " + project_src)
-    )
+    text = _run(command + ([] if interpolate else ["--no-interpolate"]), "the Compose configuration of " + project_src)
+    rendered = json.loads(text)
+    return undoubled(rendered) if interpolate else rendered
+
+
+def undoubled(value: Any) -> Any:
+    """Return what Compose means by what it renders: each dollar is doubled there, so that the text could be a Compose file again."""
+    if isinstance(value, dict):
+        return {key: undoubled(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [undoubled(one) for one in value]
+    return value.replace("$$", "$") if isinstance(value, str) else value
 
 
 def dry_run(project_src: str, files: Sequence[str], project_name: str, services: Sequence[str]) -> str:
@@ -148,22 +164,32 @@ def variable_of(tag: str) -> Optional[str]:
 
 
 def split_raw_image(reference: str) -> Tuple[str, str]:
-    """Split an image reference before interpolation, whose tag may itself hold a colon (C(${VERSION:-1}))."""
-    match = re.match(r"(?P<repository>[^$]*?):(?P<tag>\$.*)$", reference)
-    return (match.group("repository"), match.group("tag")) if match else split_image(reference)
+    """Split an image reference before interpolation, whose parts may themselves hold a colon (C(${VERSION:-1}))."""
+    name = reference.split("@", 1)[0]
+    match = _RAW_TAG.match(name)
+    return (match.group("repository"), match.group("tag")) if match else (name, "")
+
+
+def component_of(name: str, image: str, release: Mapping[str, Any]) -> Optional[str]:
+    """Return which component a service is: by what the operator says, its image, its name, or the last part of a national image's name."""
+    if name in release.get("services", {}):
+        return release["services"][name] or None
+    repository = split_image(image)[0]
+    published = {component["image"]: known for known, component in release["components"].items()}
+    last = re.sub(r"^openlmis[-_]", "", repository.rpartition("/")[2])
+    return published.get(repository) or next((one for one in (name, last) if one in release["components"]), None)
 
 
 def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Mapping[str, Any]) -> List[Service]:
-    """Tell for every Compose service which OpenLMIS component it is, by its image and else by its name.
+    """Tell for every Compose service what it is.
 
     Raises nothing; a service that is none of the release's is kept out of every step that removes containers.
     """
-    by_image = {component["image"]: name for name, component in release["components"].items()}
     found = []
     for name, service in sorted(rendered.get("services", {}).items()):
         image = service.get("image", "")
-        repository = split_image(image)[0]
-        component = by_image.get(repository) or (name if name in release["components"] else None)
+        repository, component = split_image(image)[0], component_of(name, image, release)
+        policy = (service.get("deploy") or {}).get("restart_policy")
         found.append(
             Service(
                 name=name,
@@ -176,11 +202,26 @@ def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Ma
                     for key, value in (service.get("environment") or {}).items()
                 },
                 one_shot=name in release["one_shot"],
-                restarts=service.get("restart") not in (None, "", "no") or bool((service.get("deploy") or {}).get("restart_policy")),
+                restart=service.get("restart") or ("always" if policy else ""),
+                depends_on=tuple(service.get("depends_on") or ()),
+                networks=tuple(service.get("networks") or ()),
                 owns_image=component is not None and repository == release["components"][component]["image"],
             )
         )
     return found
+
+
+def started_first(services: Sequence[Service]) -> List[str]:
+    """Return the services that stay during the upgrade and need no component, so that they can be started before any."""
+    by_name = {service.name: service for service in services}
+
+    def needs_component(name: str, seen: Tuple[str, ...] = ()) -> bool:
+        service = by_name.get(name)
+        if service is None or name in seen:
+            return False
+        return service.component is not None or any(needs_component(one, seen + (name,)) for one in service.depends_on)
+
+    return [service.name for service in services if not service.stopped_for_upgrade and not needs_component(service.name)]
 
 
 def target_image(service: Service, release: Mapping[str, Any], images: Mapping[str, str]) -> Optional[str]:
@@ -193,105 +234,6 @@ def target_image(service: Service, release: Mapping[str, Any], images: Mapping[s
         return None
     component = release["components"][service.component]
     return f"{component['image']}:{component['version']}"
-
-
-def plan_edits(
-    texts: Mapping[str, str],
-    env_path: str,
-    services: Sequence[Service],
-    release: Mapping[str, Any],
-    images: Mapping[str, str],
-) -> List[Edit]:
-    """Return the smallest edits that turn the deployment's files into the release; none when they are there already.
-
-    C(texts) maps the path of every Compose file, and of C(env_path) when it exists, to its text.
-    """
-    edits: List[Edit] = []
-    env_text = texts.get(env_path, "")
-    compose_texts = {path: text for path, text in texts.items() if path != env_path}
-    for service in services:
-        wanted = target_image(service, release, images)
-        if service.component is None or wanted is None:
-            continue
-        repository, tag = split_image(wanted)
-        raw_repository, raw_tag = split_raw_image(service.raw_image)
-        variable = variable_of(raw_tag)
-        if variable is None and raw_repository == repository:
-            # The release may write a variable where this file has a literal tag: follow it when `.env` has the variable.
-            known = release["components"][service.component]["variable"]
-            variable = known if service.owns_image and _env_pattern(known).search(env_text) else None
-            raw_wanted = f"{repository}:${{{variable}}}" if variable else wanted
-        else:
-            raw_wanted = service.raw_image if raw_repository == repository else wanted
-            variable = variable if raw_repository == repository else None
-        if raw_wanted != service.raw_image:
-            edits += _image_edits(compose_texts, service, raw_wanted)
-        if variable:
-            edits += _variable_edits(env_path, env_text, variable, tag)
-    edits += _dropped_options(compose_texts, services, release)
-    edits += _added_services(compose_texts, services, release)
-    return list(dict.fromkeys(edits))
-
-
-def _env_pattern(variable: str) -> re.Pattern[str]:
-    return re.compile(rf"^(\s*(?:export\s+)?{re.escape(variable)}\s*=\s*[\"']?)([^\"'\s#]*)", re.MULTILINE)
-
-
-def _variable_edits(path: str, text: str, variable: str, value: str) -> List[Edit]:
-    match = _env_pattern(variable).search(text)
-    if not match or match.group(2) == value:
-        return []
-    summary = f"{os.path.basename(path)}: {variable} {match.group(2)} -> {value}"
-    return [Edit(path, _env_pattern(variable).pattern, rf"\g<1>{value}", summary)]
-
-
-def _image_edits(texts: Mapping[str, str], service: Service, wanted: str) -> List[Edit]:
-    pattern = rf"^(\s*image:\s*[\"']?){re.escape(service.raw_image)}(?=[\"'\s#]|$)"
-    summary = f"image {service.raw_image} -> {wanted}"
-    return [
-        Edit(path, pattern, rf"\g<1>{wanted}", f"{os.path.basename(path)}: {summary}")
-        for path, text in texts.items()
-        if re.search(pattern, text, re.MULTILINE)
-    ]
-
-
-def _dropped_options(texts: Mapping[str, str], services: Sequence[Service], release: Mapping[str, Any]) -> List[Edit]:
-    edits = []
-    for dropped in release["java_options_dropped"]:
-        option, listed = dropped["option"], dropped["services"]
-        users = [service for service in services if option in service.environment.get("JAVA_OPTS", "").split()]
-        # A service outside the list that has the option keeps it, and with it everybody: the edit cannot tell lines apart.
-        if not users or any((service.component or service.name) not in listed for service in users):
-            continue
-        pattern = rf"[ \t]{re.escape(option)}(?=['\"\s]|$)|{re.escape(option)}[ \t]"
-        edits += [
-            Edit(
-                path,
-                pattern,
-                "",
-                f"{os.path.basename(path)}: {option} taken out of JAVA_OPTS of {', '.join(s.name for s in users)}",
-            )
-            for path, text in texts.items()
-            if re.search(pattern, text)
-        ]
-    return edits
-
-
-def _added_services(texts: Mapping[str, str], services: Sequence[Service], release: Mapping[str, Any]) -> List[Edit]:
-    present = {service.name for service in services}
-    path, text = next(iter(texts.items()))
-    match = re.search(r"^services:[^\r\n]*(\r?\n)(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*([ ]+)\S", text, re.MULTILINE)
-    newline, indent = (match.group(1), match.group(2)) if match else ("\n", "  ")
-    return [
-        Edit(
-            path,
-            r"^(services:[^\r\n]*\r?\n)",
-            rf"\g<1>{indent}{name}:{newline}{indent * 2}image: {image}{newline}",
-            f"{os.path.basename(path)}: service {name} ({image}) added",
-        )
-        for name, image in release["services_added"].items()
-        if name not in present
-    ]
 
 
 def database_groups(services: Sequence[Service]) -> List[List[str]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment, edits, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils.edits import read_texts  # noqa: F401
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # A migration or somebody's session may hold a table: a look says so and does not wait with it.
 SESSION = "SET lock_timeout = '5s'; SET statement_timeout = '120s'"
-# What an operator writes in openlmis_images for a service whose image is right for the release already.
-KEEP = "keep"
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -25,6 +24,7 @@ def argument_spec() -> Dict[str, Any]:
     spec.update(
         compose_files={"type": "list", "elements": "str", "default": []},
         images={"type": "dict", "default": {}},
+        target_files={"type": "path"},
         release={"type": "dict", "required": True},
         migrations={"type": "dict", "required": True},
     )
@@ -70,10 +70,9 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
     """
     client, src, files, project, rendered, _raw, services = seen
     release = params["release"]
-    images = kept_images(params["images"], services)
-    env_path = os.path.join(src, ".env")
-    edits = deployment.plan_edits(read_texts(files + [env_path]), env_path, services, release, images)
-    deployed, outside = deployed_paths(_deployment_paths(rendered, src, files, env_path), src)
+    planned, images = outlook.plan(params, project.name, files, services)
+    deployed, outside = deployed_paths(_deployment_paths(rendered, src, files) + [edit.path for edit in planned], src)
+    first = deployment.started_first(services)
     facts = {
         "project": {
             "name": project.name,
@@ -83,14 +82,14 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
             "deployed": deployed,
             "deployed_outside": outside,
         },
-        "services": {service.name: _service_facts(project, service, release, images) for service in services},
+        "services": {service.name: _service_facts(project, service, release, images, first) for service in services},
         "running_images": running_images(project, services),
         "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
-        "edits": [edit._asdict() for edit in edits],
+        "edits": [edit._asdict() for edit in planned],
         "release_target": release["name"],
     }
-    facts["images_to_pull"] = images_to_pull(client, facts["services"], release)
+    facts["images_to_pull"] = images_to_pull(client, facts["services"], edits.added_services(services, release))
     facts["components"] = _components(services, release, params["migrations"])
     facts["database"] = _database_facts(params, project, facts["components"])
     histories = facts["database"].pop("histories", None)
@@ -110,18 +109,11 @@ def _find_running(client: Any, project_src: str, _files: Sequence[str], project_
     return compose.find_project(client, project_src, project_name)
 
 
-def kept_images(images: Mapping[str, str], services: Sequence[deployment.Service]) -> Dict[str, str]:
-    """Return the operator's images, with the one that it has now for a service that is to keep it."""
-    now = {service.name: service.image for service in services}
-    return {name: now.get(name, "") if image == KEEP else image for name, image in images.items()}
-
-
-def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], release: Mapping[str, Any]) -> List[str]:
+def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], added: Mapping[str, str]) -> List[str]:
     """Return the images of the release that are not on this host: those of components and of added services, no other."""
-    wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]}
-    wanted |= {image for name, image in release["services_added"].items() if name not in services}
-    present = {tag for image in client.api.images() for tag in image["RepoTags"] or []}
-    return sorted(wanted - present)
+    wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]} | set(added.values())
+    present = {name for image in client.api.images() for name in (image["RepoTags"] or []) + (image["RepoDigests"] or [])}
+    return sorted(one for one in wanted if one not in present and f"{one}:latest" not in present)
 
 
 def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict[str, Dict[str, str]]:
@@ -148,19 +140,9 @@ def state_of(facts: Mapping[str, Any]) -> str:
     return "target" if copied and not stale and not facts["edits"] else "between"
 
 
-def read_texts(paths: Sequence[str]) -> Dict[str, str]:
-    """Return the texts of those files that are there, by path."""
-    texts = {}
-    for path in paths:
-        if os.path.exists(path):
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                texts[path] = stream.read()
-    return texts
-
-
-def _deployment_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str], env_path: str) -> List[str]:
+def _deployment_paths(rendered: Mapping[str, Any], src: str, files: Sequence[str]) -> List[str]:
     """Return what makes up the deployed code: what Compose reads, and what is mounted read-only."""
-    paths = list(files) + [env_path]
+    paths = list(files) + [os.path.join(src, ".env")]
     for service in rendered.get("services", {}).values():
         build = service.get("build") or {}
         paths.append(build.get("context", "") if isinstance(build, dict) else str(build))
@@ -192,7 +174,7 @@ def deployed_paths(paths: Sequence[str], src: str) -> Tuple[List[str], List[str]
 
 
 def _service_facts(
-    project: Any, service: deployment.Service, release: Mapping[str, Any], images: Mapping[str, str]
+    project: Any, service: deployment.Service, release: Mapping[str, Any], images: Mapping[str, str], first: Sequence[str]
 ) -> Dict[str, Any]:
     container = project.service(service.name)
     attributes = container.attrs if container is not None else {}
@@ -203,6 +185,7 @@ def _service_facts(
         "component": service.component,
         "ui": service.component is not None and service.component == release.get("user_interface"),
         "stopped_for_upgrade": service.stopped_for_upgrade,
+        "started_first": service.name in first,
         "target_image": target,
         "current": service.component is None or service.image == target,
         "stale": service.component is not None and running not in (None, target),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -93,6 +93,14 @@ def parse_env_file(text: str, environment: Mapping[str, str] | None = None, name
         if plain.get(key) != value:
             ambiguous[key] = _difference(raw, key in plain)
     return EnvFile(values, ambiguous)
+
+
+def settings_file(params: Mapping[str, Any]) -> str | None:
+    """The env file that a module goes by: its option, else the first of the usual ones in the project that has a DATABASE_URL."""
+    if params.get("settings_file") or not params.get("project_src"):
+        return params.get("settings_file")
+    usual = (os.path.join(params["project_src"], name) for name in ("settings.env", ".env"))
+    return next((path for path in usual if os.path.exists(path) and "DATABASE_URL" in read_env_file(path).values), None)
 
 
 def _read_text(path: str) -> str:

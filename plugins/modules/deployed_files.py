@@ -13,7 +13,7 @@ description:
   - Puts back content, mode and owner of every file under C(files) of the backup, and its symbolic links; likewise those under
     C(outside), which links of the deployment lead to.
   - Each file is replaced at once, so that Compose never reads half of one. A file that is as it was is not touched.
-  - What was there is kept in O(aside). Files that the backup does not have are left alone.
+  - What was there is kept in O(aside). Files that the backup does not have are left alone, but for those of O(prepared).
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -26,9 +26,13 @@ options:
     type: path
     required: true
   aside:
-    description: Directory for the files that are replaced.
+    description: Directory for the files that are replaced or taken away.
     type: path
     required: true
+  prepared:
+    description: Directory of the files that the upgrade has put into O(project_src). One that the backup does not have was added then, and
+      is taken away, since Compose may load it on its own.
+    type: path
 attributes:
   check_mode:
     description: Tells which files would be put back.
@@ -50,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: The files that were put back, relative to O(project_src); those outside it by their whole path.
+  description: The files that were put back or taken away, relative to O(project_src); those outside it by their whole path.
   returned: success
   type: list
   elements: str
@@ -62,7 +66,7 @@ import os
 import shutil
 import stat
 import tempfile
-from typing import List
+from typing import Any, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -111,6 +115,18 @@ def copy(source: str, dest: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def added(params: Mapping[str, Any]) -> List[str]:
+    """Return the prepared files that the backup does not have and that are in the project, unchanged."""
+    backed_up = set(paths(os.path.join(params["backup"], "files")))
+    return [
+        path
+        for path in (paths(params["prepared"]) if params["prepared"] else [])
+        if path not in backed_up
+        and os.path.isfile(os.path.join(params["project_src"], path))
+        and filecmp.cmp(os.path.join(params["prepared"], path), os.path.join(params["project_src"], path), shallow=False)
+    ]
+
+
 def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
@@ -118,6 +134,7 @@ def main() -> None:
             "backup": {"type": "path", "required": True},
             "project_src": {"type": "path", "required": True},
             "aside": {"type": "path", "required": True},
+            "prepared": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -138,6 +155,12 @@ def main() -> None:
                     os.makedirs(aside, mode=0o700, exist_ok=True)
                     copy(current, kept)
                 copy(os.path.join(source, path), current)
+        for path in added(params):
+            differing.append(path)
+            if not module.check_mode:
+                current = os.path.join(params["project_src"], path)
+                copy(current, os.path.join(params["aside"], "files", path))
+                os.unlink(current)
     except OSError as error:
         module.fail_json(
             msg=f"{error.filename} cannot be put back ({error.strerror}); every deployed file is expected to be as it was backed up. The"

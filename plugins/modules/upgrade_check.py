@@ -133,7 +133,7 @@ server:
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import checks, evidence, server
+from ansible_collections.openlmis.operations.plugins.module_utils import checks, evidence, outlook, server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -167,6 +167,7 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "without_way_back": params["without_way_back"],
         "discard_files": params["discard_container_files"],
         "rendered": evidence.rendered(seen),
+        "outlook": outlook.look(params, seen.project, seen.files, seen.services),
         "live": {} if resumed else evidence.live(seen, facts, params),
     }
     findings = checks.findings(known, resumed)

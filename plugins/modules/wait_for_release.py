@@ -152,7 +152,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
     state_of,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.redact import log_tail, secrets_in
-from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file
+from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file, settings_file
 from ansible_collections.openlmis.operations.plugins.module_utils.web import (
     Component,
     Site,
@@ -300,7 +300,8 @@ class Wait:
         return ""
 
     def settings(self) -> dict[str, str]:
-        values = read_env_file(self.params["settings_file"]).values if self.params["settings_file"] else {}
+        path = settings_file(self.params)
+        values = read_env_file(path).values if path else {}
         given = {name: self.params[name] or "" for name in ("login_password", "database_url")}
         return {**values, **given}
 

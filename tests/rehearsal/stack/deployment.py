@@ -33,6 +33,7 @@ from .releases import (
     LABEL,
     MARK,
     PROJECT,
+    PROJECTS,
     RELEASES,
     flyway_versions,
     running_version,
@@ -184,9 +185,9 @@ def database_answers(server: Server) -> bool:
 
 def start(server: Server, release: str) -> None:
     """Start the database first, since nothing in OpenLMIS waits for it, then the rest; wait until all answer."""
-    server.compose("up", "--detach", "--no-color", "--quiet-pull", "db")
+    server.compose("up", "-d", "--no-color", server.names.get("db", "db"))
     wait_until("the database", lambda: database_answers(server), 60, server)
-    server.compose("up", "--detach", "--no-color", "--build")
+    server.compose("up", "-d", "--no-color", "--build")
     wanted = {name: running_version(release, name) for name in server.versions()}
     wait_until("every component to answer", lambda: server.versions() == wanted, 120, server)
 
@@ -237,11 +238,12 @@ def up(
     phone_column: bool = False,
     without: Collection[str] = (),
     override: str = "",
+    prepare: Callable[[Server], None] | None = None,
     say: Say = print,
 ) -> Server:
     """A fresh server of a release, `without` some of its services; an earlier rehearsal server is removed first.
 
-    `override` is the text of a Compose override file.
+    `override` is the text of a Compose override file; `prepare` changes what was written before anything is started.
     """
     check_compose()
     check_no_other_openlmis()
@@ -251,6 +253,8 @@ def up(
     if root.exists() and any(root.iterdir()):
         raise RehearsalError("The folder %s is not empty and not the rehearsal's; name another one." % root)
     write_files(server, release, without, override)
+    if prepare:
+        prepare(server)
     say("Starting OpenLMIS %s ..." % release)
     start(server, release)
     fill(server, users, seed, phone_column, without)
@@ -290,9 +294,9 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
     count = {"containers": 0, "volumes": 0, "networks": 0, "images": 0}
     anonymous: set[str] = set()
     found = engine.containers.list(all=True, ignore_removed=True, filters={"label": LABEL + "=true"})
-    found += engine.containers.list(
-        all=True, ignore_removed=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}
-    )
+    ours = ["%s=%s" % (PROJECT_LABEL, project) for project in PROJECTS]
+    for label in ours:
+        found += engine.containers.list(all=True, ignore_removed=True, filters={"label": label})
     for container in {one.id: one for one in found}.values():
         folder = container.labels.get("com.docker.compose.project.working_dir")
         if folder:
@@ -303,7 +307,7 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
             count["containers"] += 1
         except docker.errors.NotFound:
             pass
-    volumes = engine.volumes.list(filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)})
+    volumes = [one for label in ours for one in engine.volumes.list(filters={"label": label})]
     dangling = {one.name: one for one in engine.volumes.list(filters={"dangling": True}) if len(one.name) == 64}
     unknown = [name for name in dangling if name not in anonymous]
     anonymous |= set(our_anonymous_volumes(engine, unknown))
@@ -312,7 +316,7 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         with contextlib.suppress(docker.errors.NotFound):
             volume.remove(force=True)
             count["volumes"] += 1
-    for network in engine.networks.list(filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}):
+    for network in [one for label in ours for one in engine.networks.list(filters={"label": label})]:
         network.reload()
         # Engine 20.10 may keep the endpoint of a container that was killed while it started.
         for container in network.attrs.get("Containers") or {}:

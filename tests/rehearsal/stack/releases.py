@@ -16,6 +16,8 @@ DEFAULT_ROOT = CHECKOUT / ".rehearsal"
 FLYWAY_VERSIONS = CHECKOUT / "roles" / "openlmis" / "vars" / "flyway_versions.yml"
 
 PROJECT = "openlmis-rehearsal"
+# Other names that it gets: as docker-compose before 1.21 strips it, and as a Compose file may name it.
+PROJECTS = (PROJECT, PROJECT.replace("-", ""), PROJECT.replace("-", "_"))
 LABEL = "org.openlmis.rehearsal"
 # The file by which clean-up knows an anonymous volume or a folder as the rehearsal's.
 MARK = ".openlmis-rehearsal"

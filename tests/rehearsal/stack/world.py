@@ -62,27 +62,31 @@ class Server:
         self.state_dir = root / "state"
         self.base_url = "http://%s:%d" % (bridge_address(), HTTP_PORT)
         self.engine = client()
+        self.project = PROJECT
+        # What a site calls its services, by the name that they have in the reference distribution.
+        self.names: dict[str, str] = {}
+        self.composer = ["docker", "compose"]
 
     # -- containers ------------------------------------------------------------------------------------------------
 
     def containers(self) -> list[Any]:
         """Every container of the project, stopped ones included, by name."""
         found = self.engine.containers.list(
-            all=True, ignore_removed=True, filters={"label": "%s=%s" % (PROJECT_LABEL, PROJECT)}
+            all=True, ignore_removed=True, filters={"label": "%s=%s" % (PROJECT_LABEL, self.project)}
         )
         return sorted(found, key=lambda one: one.name)
 
     def container(self, service: str) -> Any:
         """The container of a service; RehearsalError when there is none."""
         for one in self.containers():
-            if one.labels.get("com.docker.compose.service") == service:
+            if one.labels.get("com.docker.compose.service") == self.names.get(service, service):
                 return one
         raise RehearsalError("The rehearsal server has no container for the service %s." % service)
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run docker compose in the deployment folder."""
         run = subprocess.run(
-            ["docker", "compose", *arguments],
+            [*self.composer, *arguments],
             cwd=self.project_src,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -251,8 +255,8 @@ class Server:
 
     def components(self) -> list[str]:
         """The components with a version page that this deployment has."""
-        text = (self.project_src / "docker-compose.yml").read_text()
-        return [name for name in COMPONENTS if "\n  %s:\n" % name in text]
+        text = "\n".join(path.read_text() for path in sorted(self.project_src.glob("*.yml")))
+        return [name for name in COMPONENTS if "\n  %s:\n" % self.names.get(name, name) in text]
 
     def versions(self) -> dict[str, str | None]:
         """What each component answers at its version page; None while it does not."""

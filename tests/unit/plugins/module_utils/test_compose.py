@@ -98,6 +98,20 @@ def test_the_name_is_not_derived_where_a_label_tells_another_folder():
         compose.find_project(client, "/srv/openlmis")
 
 
+@pytest.mark.parametrize(("written", "name"), [("MW_lmis-1", "mwlmis1"), ("mw_lmis", "mw_lmis"), ("MW", "mw")])
+def test_the_name_may_be_one_in_the_env_file(tmp_path, written, name):
+    (tmp_path / ".env").write_text(f"COMPOSE_PROJECT_NAME={written}\n")
+    client = Client(container("a", "db", project=name, folder=""))
+    assert compose.find_project(client, str(tmp_path)).name == name
+
+
+def test_a_second_project_that_a_newer_compose_has_begun_beside_the_old_one_needs_a_name():
+    old = container("a", "db", project="openlmisrefdistro", folder="")
+    client = Client(old, container("b", "db", project="openlmis-ref-distro", folder="/srv/openlmis-ref-distro"))
+    with pytest.raises(OperationError, match=r"Several Compose projects .*: openlmis-ref-distro, openlmisrefdistro\."):
+        compose.find_project(client, "/srv/openlmis-ref-distro")
+
+
 def test_several_projects_in_one_folder_need_a_name():
     client = Client(container("a", "db", project="one"), container("b", "db", project="two"))
     with pytest.raises(

@@ -48,72 +48,8 @@ def services(text=COMPOSE, env=ENV):
     return deployment.services_of(*rendered(text, env), RELEASE)
 
 
-def plan(text=COMPOSE, env=ENV, images=None):
-    texts = {"/srv/docker-compose.yml": text, "/srv/.env": env}
-    return deployment.plan_edits(texts, "/srv/.env", services(text, env), RELEASE, images or {})
-
-
-def applied(text=COMPOSE, env=ENV, images=None):
-    """The files after the edits, made as ansible.builtin.replace makes them."""
-    texts = {"/srv/docker-compose.yml": text, "/srv/.env": env}
-    for edit in plan(text, env, images):
-        texts[edit.path] = re.sub(edit.regexp, edit.replace, texts[edit.path], flags=re.MULTILINE)
-    return texts["/srv/docker-compose.yml"], texts["/srv/.env"]
-
-
 def by_name(name, text=COMPOSE, env=ENV):
     return next(service for service in services(text, env) if service.name == name)
-
-
-def test_the_edits_are_the_smallest_that_lead_to_the_release():
-    compose, env = applied()
-    assert env == ENV.replace("AUTH_VERSION=3.2.0", "AUTH_VERSION=4.0.0").replace(
-        "CCE_VERSION=1.0.0", "CCE_VERSION=1.0.1"
-    )
-    assert compose == COMPOSE.replace("openlmis/cce:1.0.0-SNAPSHOT", "openlmis/cce:${OL_CCE_VERSION}").replace(
-        " -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", ""
-    ).replace("services:\n", "services:\n  redis:\n    image: redis:3.2.12\n")
-
-
-def test_a_second_plan_is_empty():
-    assert plan(*applied()) == []
-
-
-def test_each_edit_says_what_it_does():
-    summaries = [edit.summary for edit in plan()]
-    assert ".env: OL_AUTH_VERSION 3.2.0 -> 4.0.0" in summaries
-    assert "docker-compose.yml: service redis (redis:3.2.12) added" in summaries
-    assert len(summaries) == 5
-
-
-def test_crlf_and_quotes_and_comments_stay():
-    env = ENV.replace("\n", "\r\n").replace("OL_AUTH_VERSION=3.2.0", "OL_AUTH_VERSION='3.2.0' # ours")
-    compose, changed = applied(COMPOSE.replace("\n", "\r\n"), env)
-    assert "OL_AUTH_VERSION='4.0.0' # ours\r\n" in changed
-    assert changed.count("\r\n") == changed.count("\n")
-    assert compose.count("\r\n") == compose.count("\n")
-
-
-def test_a_literal_tag_stays_literal_where_env_has_no_variable():
-    compose, _env = applied(env=ENV.replace("OL_CCE_VERSION=1.0.0\n", ""))
-    assert "image: openlmis/cce:1.0.1  # pinned" in compose
-
-
-def test_a_national_build_is_taken_from_the_operator_and_else_unknown():
-    text = COMPOSE.replace("openlmis/auth:${OL_AUTH_VERSION}", "ministry/auth:7")
-    assert deployment.target_image(by_name("auth", text), RELEASE, {}) is None
-    compose, env = applied(text, images={"auth": "ministry/auth:8"})
-    assert "image: ministry/auth:8\n" in compose
-    assert "OL_AUTH_VERSION=3.2.0" in env
-
-
-def test_an_option_used_outside_the_release_s_list_is_left_alone():
-    text = COMPOSE.replace(
-        "openlmis/cce:1.0.0-SNAPSHOT  # pinned",
-        "openlmis/cce:1\n    environment:\n      JAVA_OPTS: -Dflyway.locations=classpath:db/migration,filesystem:/demo-data -x",
-    )
-    assert "filesystem:/demo-data' -Xmx" not in applied(text)[0]
-    assert applied(text)[0].count("filesystem:/demo-data") == 2
 
 
 def test_only_what_holds_no_data_is_removed_for_the_upgrade():
@@ -141,6 +77,10 @@ def test_split_image(reference, expected):
         ("openlmis/auth:$OL_AUTH_VERSION", ("openlmis/auth", "OL_AUTH_VERSION")),
         ("openlmis/auth:${OL_AUTH_VERSION:-3.2.0}", ("openlmis/auth", "OL_AUTH_VERSION")),
         ("openlmis/auth:3.2.0", ("openlmis/auth", None)),
+        ("${REGISTRY:-localhost:5000}/auth:${TAG:-1}", ("${REGISTRY:-localhost:5000}/auth", "TAG")),
+        ("${REGISTRY}/auth:3.2.0", ("${REGISTRY}/auth", None)),
+        ("localhost:5000/openlmis/auth", ("localhost:5000/openlmis/auth", None)),
+        ("openlmis/auth:3.2.0@sha256:" + 64 * "a", ("openlmis/auth", None)),
     ],
 )
 def test_the_variable_of_a_raw_image(raw, expected):
@@ -229,3 +169,49 @@ def test_a_service_that_starts_by_itself_is_known(service, restarts):
     rendered = {"services": {"auth": {"image": "openlmis/auth:3.2.0", **service}}}
     (found,) = deployment.services_of(rendered, rendered, RELEASE)
     assert found.restarts is restarts
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "expected"),
+    [
+        ("lmis-auth", "openlmis/auth:3.2.0", "auth"),
+        ("auth", "ministry/sso:1", "auth"),
+        ("mw-ui", "localhost:5000/malawi/reference-ui:2", "reference-ui"),
+        ("mw-requisition", "malawi/openlmis-requisition", "requisition"),
+        ("superset", "apache/superset:1", None),
+        ("reports", "jasper:7", "report"),
+        ("diagnostics", "grafana:7", None),
+    ],
+)
+def test_what_a_service_is(name, image, expected):
+    release = {**RELEASE, "services": {"reports": "report", "diagnostics": ""}}
+    assert deployment.component_of(name, image, release) == expected
+
+
+def test_what_needs_a_component_is_not_started_before_the_database():
+    text = """
+services:
+  auth: {image: "openlmis/auth:3.2.0", depends_on: {db: {}}}
+  db: {image: postgres, depends_on: {consul: {}}}
+  consul: {image: gliderlabs/consul-server}
+  superset: {image: superset, depends_on: {cache: {}}}
+  cache: {image: memcached, depends_on: {auth: {}, superset: {}}}
+"""
+    assert deployment.started_first(services(text, "")) == ["db"]
+
+
+def test_compose_file_in_the_env_file_names_the_files(tmp_path, monkeypatch):
+    for name in ("docker-compose.yml", "docker-compose.override.yml", "mw.yml"):
+        (tmp_path / name).write_text("services: {}")
+    (tmp_path / ".env").write_text("COMPOSE_FILE=docker-compose.yml:mw.yml\n")
+    assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / name) for name in ("docker-compose.yml", "mw.yml")]
+    (tmp_path / ".env").write_text("COMPOSE_PATH_SEPARATOR=;\nCOMPOSE_FILE=mw.yml;docker-compose.yml\n")
+    assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / name) for name in ("mw.yml", "docker-compose.yml")]
+    monkeypatch.setenv("COMPOSE_FILE", "docker-compose.yml")
+    monkeypatch.setenv("COMPOSE_PATH_SEPARATOR", ":")
+    assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / "docker-compose.yml")]
+    assert deployment.compose_files(str(tmp_path), ["mw.yml"]) == [str(tmp_path / "mw.yml")]
+
+
+def test_a_dollar_is_one_again_as_it_is_in_the_container():
+    assert deployment.undoubled({"a": ["x$$y", None, 1], "b": {"c": "$$$$"}}) == {"a": ["x$y", None, 1], "b": {"c": "$$"}}

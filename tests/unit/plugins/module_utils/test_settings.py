@@ -15,6 +15,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.settings impor
     parse_database_url,
     parse_env_file,
     read_env_file,
+    settings_file,
 )
 
 ENVIRONMENT = {"OUTER": "from-env", "EMPTY": ""}
@@ -293,3 +294,15 @@ def test_an_unusable_url_is_refused_without_being_quoted(url, found):
         parse_database_url(url)
     assert "secret" not in str(caught.value)
     assert "Expected jdbc:postgresql://HOST:PORT/DATABASE" in str(caught.value)
+
+
+def test_the_settings_file_is_the_first_with_a_database_url(tmp_path):
+    params = {"project_src": str(tmp_path), "settings_file": None}
+    assert settings_file({**params, "settings_file": "/x"}) == "/x"
+    assert settings_file({"settings_file": None}) is None
+    assert settings_file(params) is None
+    (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db/x\n")
+    (tmp_path / "settings.env").write_text("auth.server.clientId=x\n")
+    assert settings_file(params) == str(tmp_path / ".env")
+    (tmp_path / "settings.env").write_text("auth.server.clientId=x\nDATABASE_URL=jdbc:postgresql://db/x\n")
+    assert settings_file(params) == str(tmp_path / "settings.env")

@@ -26,8 +26,8 @@ def place(tmp_path):
     return tmp_path
 
 
-def run(place, capsys, check=False):
-    arguments = {"backup": str(place / "backup"), "project_src": str(place / "src"), "aside": str(place / "aside")}
+def run(place, capsys, check=False, **options):
+    arguments = {**options, "backup": str(place / "backup"), "project_src": str(place / "src"), "aside": str(place / "aside")}
     with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
         deployed_files.main()
     return json.loads(capsys.readouterr().out)
@@ -71,3 +71,17 @@ def test_a_file_that_is_gone_comes_back_with_its_folder(place, capsys):
     (place / "src/config/db").rmdir()
     assert run(place, capsys)["files"] == ["config/db/one.sql"]
     assert (place / "src/config/db/one.sql").read_text() == "select 1"
+
+
+def test_a_file_that_the_upgrade_added_goes_and_one_that_was_changed_since_stays(place, capsys):
+    (place / "prepared").mkdir()
+    for name in (".env", "docker-compose.override.yml", "ours.yml"):
+        (place / "prepared" / name).write_text("new")
+        (place / "src" / name).write_text("new")
+    (place / "src" / "ours.yml").write_text("changed since")
+    assert run(place, capsys, check=True, prepared=str(place / "prepared"))["files"] == [".env", "docker-compose.override.yml"]
+    assert (place / "src/docker-compose.override.yml").exists()
+    run(place, capsys, prepared=str(place / "prepared"))
+    assert sorted(os.listdir(place / "src")) == [".env", "config", "link", "ours.yml"]
+    assert (place / "aside/files/docker-compose.override.yml").read_text() == "new"
+    assert run(place, capsys, prepared=str(place / "prepared"))["changed"] is False

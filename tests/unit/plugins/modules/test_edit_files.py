@@ -4,6 +4,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.openlmis.operations.plugins.module_utils import edits
 from ansible_collections.openlmis.operations.plugins.modules import edit_files
 
 EDIT = {"path": "/o/.env", "regexp": r"^(OL_AUTH_VERSION=)\S*", "replace": r"\g<1>4.0.0", "summary": "auth"}
@@ -11,19 +17,19 @@ EDIT = {"path": "/o/.env", "regexp": r"^(OL_AUTH_VERSION=)\S*", "replace": r"\g<
 
 def test_line_ends_and_neighbours_stay():
     before = {"/o/.env": "A=1\r\nOL_AUTH_VERSION=3.2.0\r\n# OL_AUTH_VERSION=1\r\nB=2"}
-    after, made = edit_files.edited(before, [EDIT])
+    after, made = edits.apply(before, [EDIT])
     assert after == {"/o/.env": "A=1\r\nOL_AUTH_VERSION=4.0.0\r\n# OL_AUTH_VERSION=1\r\nB=2"}
     assert made == ["auth"]
 
 
 def test_an_edit_that_was_made_changes_nothing():
     before = {"/o/.env": "OL_AUTH_VERSION=4.0.0\n"}
-    assert edit_files.edited(before, [EDIT]) == (before, [])
+    assert edits.apply(before, [EDIT]) == (before, [])
 
 
 def test_edits_of_one_file_follow_each_other():
     second = {**EDIT, "regexp": "4.0.0", "replace": "4.0.1", "summary": "again"}
-    after, made = edit_files.edited({"/o/.env": "OL_AUTH_VERSION=3.2.0\n"}, [EDIT, second])
+    after, made = edits.apply({"/o/.env": "OL_AUTH_VERSION=3.2.0\n"}, [EDIT, second])
     assert after["/o/.env"] == "OL_AUTH_VERSION=4.0.1\n"
     assert made == ["auth", "again"]
 
@@ -36,3 +42,40 @@ def test_the_diff_holds_no_secret_of_a_changed_line():
     before, after = edit_files.changed_lines("JAVA_OPTS: -Ddb.password=hunter2 -Dold\n", "JAVA_OPTS: -Ddb.password=hunter2\n")
     assert "hunter2" not in before + after
     assert "-Dold" in before
+
+
+def run(planned, capsys, **options):
+    with patch_module_args({"edits": planned, **options}), pytest.raises(SystemExit):
+        edit_files.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path, capsys):
+    (tmp_path / "there.env").write_bytes(b"# M\xe9xico\nAPI_CODE=old\n")
+    os.chmod(tmp_path / "there.env", 0o640)
+    (tmp_path / "prepared").write_text("API_CODE=new\n")
+    os.chmod(tmp_path / "prepared", 0o600)
+    planned = [
+        {"path": str(tmp_path / name), "source": str(tmp_path / "prepared"), "summary": name} for name in ("there.env", "config/new.env")
+    ]
+    assert run(planned, capsys, _ansible_check_mode=True)["edits"] == ["there.env", "config/new.env"]
+    assert not (tmp_path / "config").exists()
+    result = run(planned, capsys, _ansible_diff=True)
+    assert result["changed"]
+    assert "API_CODE" not in str(result["diff"])
+    assert [(tmp_path / one).read_text() for one in ("there.env", "config/new.env")] == ["API_CODE=new\n"] * 2
+    assert [os.stat(tmp_path / one).st_mode & 0o777 for one in ("there.env", "config/new.env")] == [0o640, 0o600]
+    assert run(planned, capsys)["changed"] is False
+
+
+def test_a_file_that_is_gone_is_said(tmp_path, capsys):
+    result = run([{**EDIT, "path": str(tmp_path / ".env")}], capsys)
+    assert result["failed"]
+    assert f"{tmp_path}/.env cannot be changed (No such file or directory)" in result["msg"]
+
+
+def test_a_changed_line_may_hold_bytes_that_are_no_utf_8(tmp_path, capsys):
+    (tmp_path / ".env").write_bytes(b"V=1 # Mo\xe7ambique\n")
+    edit = {"path": str(tmp_path / ".env"), "regexp": "=1", "replace": "=2", "summary": "v"}
+    assert run([edit], capsys, _ansible_diff=True)["diff"][0]["after"] == "V=2 # Mo?ambique\n"
+    assert (tmp_path / ".env").read_bytes() == b"V=2 # Mo\xe7ambique\n"

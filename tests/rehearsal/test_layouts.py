@@ -1,0 +1,328 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sites write their server down in many ways, and docker-compose of before v2 has started some: each is upgraded, nothing is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from stack import images
+from stack.ansible import Run, command, database_mounts, upgrade
+from stack.compose_v1 import docker_compose
+from stack.deployment import only_one, running, write_files
+from stack.layouts import ANGOLA, JOB, LAYOUTS, MALAWI, REF_DISTRO, UI_IMAGE, Layout, forget_national_images, started_by
+from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEASES
+from stack.world import PROJECT_LABEL, Server, expected_contact_details
+
+sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    checks_layout,
+    compose,
+    deployment,
+    edits,
+    outlook,
+)
+
+TARGET = RELEASES["3.4.0"]
+# Fewer components start sooner.
+LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "diagnostics")
+PRESENT = [name for name in COMPONENTS if name not in LEFT_OUT]
+ROLE = CHECKOUT / "roles" / "openlmis"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_national_image_stays() -> Iterator[None]:
+    yield
+    forget_national_images()
+
+
+# -- the files, as real Compose reads them -----------------------------------------------------------------------------
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    """Every file of a deployment."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def compose_config(server: Server) -> dict[str, Any]:
+    """What Compose makes of the files, asked in the folder as an operator would."""
+    return json.loads(server.compose("config", "--format", "json").stdout)
+
+
+def changed_lines(before: bytes, after: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The lines that were taken out and those that were put in."""
+    lines = list(difflib.diff_bytes(difflib.unified_diff, before.splitlines(True), after.splitlines(True), n=0))[2:]
+    return tuple([line[1:] for line in lines if line[:1] == sign] for sign in (b"-", b"+"))
+
+
+def is_version(line: bytes) -> bool:
+    """Whether a line says a version, or holds the option that 3.4 has dropped."""
+    return bool(re.search(rb"OL_\w+_VERSION *=|^ *image: |JAVA_OPTS: .*/demo-data", line))
+
+
+class Files:
+    """A deployment's files without a server, and what the collection makes of them."""
+
+    def __init__(self, root: pathlib.Path, layout: Layout, release: str) -> None:
+        images.ensure()
+        self.server = Server(root)
+        write_files(self.server, release)
+        layout.prepare(self.server)
+        self.folder = self.server.project_src
+        self.layout = layout
+        self.params = {
+            "project_src": str(self.folder),
+            "compose_files": layout.variables.get("openlmis_compose_files", []),
+            "target_files": str(root / "prepared") if layout.prepared else None,
+            "images": layout.variables.get("openlmis_images", {}),
+            "release": {**yaml.safe_load((ROLE / "vars" / "releases" / "3.4.0.yml").read_text()), "services": {}},
+        }
+
+    def seen(self) -> tuple[list[str], list[deployment.Service]]:
+        """The Compose files, and the services as Compose renders them."""
+        files = deployment.compose_files(str(self.folder), self.params["compose_files"])
+        return files, outlook.services_in(str(self.folder), files, self.layout.project, self.params["release"])
+
+    def plan(self) -> list[edits.Edit]:
+        """The edits that are left to be made."""
+        return outlook.plan(self.params, self.layout.project, *self.seen())[0]
+
+    def finding(self) -> Any:
+        """What the check says of the change."""
+        project = compose.Project(self.layout.project, [])
+        return checks_layout.check_change({"outlook": outlook.look(self.params, project, *self.seen())})
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Change a file of the site, or a prepared one."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No server is there meanwhile."""
+    with only_one(say=lambda text: None):
+        yield
+
+
+@pytest.mark.parametrize("release", START_RELEASES)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.name)
+def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, release: str, tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", layout, release)
+    before = contents(files.folder)
+    planned = files.plan()
+    assert files.finding().status == "ok"
+    assert contents(files.folder) == before
+    for path, content in edits.contents_after([edit._asdict() for edit in planned]).items():
+        pathlib.Path(path).write_bytes(content)
+    assert files.plan() == []
+    config, after = compose_config(files.server), contents(files.folder)
+
+    assert config["name"] == layout.project
+    found = {one["image"] for one in config["services"].values() if "image" in one}
+    national = "reference-ui" in files.params["images"]
+    assert {f"openlmis/{name}:{version}" for name, version in TARGET.items() if not (national and name == "reference-ui")} <= found
+    assert not national or UI_IMAGE in found
+    assert config["services"]["redis"]["image"] == "redis:3.2.12"
+    out, into = [], []
+    for name in before:
+        removed, put = changed_lines(before[name], after[name])
+        out, into = out + removed, into + put
+        # Line ends stay; so does the missing one at the end.
+        assert after[name].count(b"\r\n") - before[name].count(b"\r\n") == (len(put) - len(removed)) * (b"\r\n" in before[name]), name
+        assert after[name][-1:] == before[name][-1:]
+    assert out
+    assert all(map(is_version, out)), out
+    without_option = [line.replace(b" -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", b"") for line in out]
+    new = [line for line in into if not is_version(line) and line not in without_option]
+    assert [line.strip() for line in new if line.strip() not in (b"restart: always", b"")] == [b"redis:"]
+    assert sum(b"#" in line for line in out) == sum(b"#" in line for line in into)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "old", "new", "said"),
+    [
+        # what cannot be edited
+        (REF_DISTRO, ".env", "OL_AUTH_VERSION=3.2.0\n", "", "auth openlmis/auth: would still run"),
+        (MALAWI, "docker-compose.override.yml", "image: openlmis/auth:3.2.0", "extends: {file: ../common.yml, service: a}", "auth:3.2.0 would still"),
+        # what a job may have forgotten, or done
+        (JOB, "../prepared/docker-compose.yml", "auth:4.0.0", "auth:3.2.0", "image openlmis/auth:3.2.0 -> openlmis/auth:4.0.0"),
+        (JOB, "../prepared/docker-compose.yml", "  redis:\n", "  cache:\n", "service redis (redis:3.2.12) added"),
+        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {spring_profiles_active: demo-data}", "DROP"),
+        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {DATABASE_URL: other}", "another DATABASE_URL"),
+    ],
+)
+def test_a_change_that_does_not_lead_there_is_refused_beforehand(
+    layout: Layout, name: str, old: str, new: str, said: str, tmp_path: pathlib.Path, alone: None
+) -> None:
+    files = Files(tmp_path / "server", layout, "3.3.1")
+    (tmp_path / "server" / "common.yml").write_text('version: "2"\nservices:\n  a:\n    image: openlmis/auth:3.2.0\n')
+    files.replace(name, old, new)
+    finding = files.finding()
+    assert finding.status == "refused", finding
+    assert said in finding.found
+    assert finding.remedy
+
+
+def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", MALAWI, "3.3.1")
+    files.params["images"] = {"ui": UI_IMAGE}
+    assert "openlmis_images names ui, which is no component" in files.finding().found
+
+
+# -- whole servers -----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Story:
+    """One server from before the upgrade to after its second run."""
+
+    server: Server
+    layout: Layout
+    release: str
+    before: dict[str, Any]
+    files_before: dict[str, bytes]
+    mounts: dict[str, str]
+    other_files: Run
+    upgrade: Run
+    again: Run
+    after: dict[str, Any]
+    after_again: dict[str, Any]
+
+
+def case(layout: Layout, release: str, *marks: Any) -> Any:
+    """One server; its name says what it is."""
+    started = f" started by {layout.started_by}" if layout.started_by else ""
+    return pytest.param((layout, release), id=f"{layout.name}{started} from {release}", marks=marks)
+
+
+# Every way to write it down, every start release, and each docker-compose at least once; the rest takes minutes.
+SHORT = [(started_by(MALAWI, "1.20.1"), "3.3.1"), (ANGOLA, "3.3.0")]
+LONG = [(layout, release) for layout in (MALAWI, ANGOLA, JOB) for release in START_RELEASES]
+LONG += [(started_by(layout, version), release) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1") for release in START_RELEASES]
+
+
+@pytest.fixture(
+    scope="module", params=[case(*one) for one in SHORT] + [case(*one, pytest.mark.long) for one in LONG if one not in SHORT]
+)
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Two upgrades of one server: the first changes everything, the second nothing."""
+    layout, release = request.param
+    folder = tmp_path_factory.mktemp("layout") / "server"
+    with running(release, folder, users=60, without=LEFT_OUT, prepare=layout.prepare) as server:
+        before, mounts, files = server.fingerprint(), database_mounts(server), contents(server.project_src)
+        server.composer = ["docker", "compose", "--project-name", server.project]
+        # As an operator does who does not say by which files the server runs.
+        other = command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "--tags", "check", "-e", "openlmis_compose_files=[]")
+        assert server.fingerprint() == before
+        upgraded = upgrade(server, "-e", "openlmis_backup_verify=rows")
+        after = server.fingerprint() if upgraded.code == 0 else {}
+        again = upgrade(server)
+        yield Story(
+            server=server,
+            layout=layout,
+            release=release,
+            before=before,
+            files_before=files,
+            mounts=mounts,
+            other_files=other,
+            upgrade=upgraded,
+            again=again,
+            after=after,
+            after_again=server.fingerprint(),
+        )
+
+
+def test_it_is_upgraded(story: Story) -> None:
+    assert story.upgrade.code == 0, story.upgrade.text
+    assert story.server.versions() == {name: TARGET[name] for name in PRESENT}
+    users = story.server.users()
+    assert len(users) >= 60
+    assert story.server.contact_details() == expected_contact_details(users)
+    if "openlmis_images" in story.layout.variables:
+        assert story.server.container("reference-ui").attrs["Config"]["Image"] == UI_IMAGE
+
+
+def test_it_is_still_one_project_on_the_same_volume(story: Story) -> None:
+    assert database_mounts(story.server) == story.mounts
+    engine = story.server.engine
+    found = {one.labels.get(PROJECT_LABEL) for one in engine.containers.list(all=True)} & set(PROJECTS)
+    assert found == {story.server.project}
+    assert {one.attrs["Labels"].get(PROJECT_LABEL) for one in engine.networks.list() if one.attrs["Labels"]} & set(PROJECTS) == found
+
+
+def test_no_component_has_died(story: Story) -> None:
+    database = story.server.container("db").attrs["State"]["StartedAt"]
+    for name in PRESENT:
+        state = story.server.container(name).attrs
+        assert state["RestartCount"] == 0, name
+        assert state["State"]["FinishedAt"].startswith("0001"), name
+        assert state["State"]["StartedAt"] > database, name
+
+
+def test_what_restarts_by_itself_does_so_again(story: Story) -> None:
+    text = b"".join(story.files_before.values())
+    wanted = "always" if b"restart: always" in text else "no"
+    assert {story.server.container(name).attrs["HostConfig"]["RestartPolicy"]["Name"] or "no" for name in PRESENT} == {wanted}
+    assert story.server.container("redis").attrs["HostConfig"]["RestartPolicy"]["Name"] == ("always" if story.layout.prepared else wanted)
+
+
+def test_the_files_change_where_versions_are(story: Story) -> None:
+    after = contents(story.server.project_src)
+    added = {"site.env"} if story.layout.prepared else set()
+    assert set(after) == set(story.files_before) | added
+    changed = {name: changed_lines(story.files_before[name], after[name])[0] for name in story.files_before}
+    assert any(changed.values())
+    assert [line for lines in changed.values() for line in lines if not is_version(line)] == []
+
+
+def test_the_second_run_changes_nothing(story: Story) -> None:
+    assert story.again.code == 0, story.again.text
+    assert story.again.recap("changed") == 0
+    assert "Nothing to do" in story.again.text
+    for part, content in story.after.items():
+        assert story.after_again[part] == content, part
+
+
+def test_files_that_the_server_does_not_run_by_are_refused(story: Story) -> None:
+    text = re.sub(r"\s+", " ", story.other_files.text)
+    if "openlmis_compose_files" not in story.layout.variables:
+        assert "refused compose files" not in text
+        return
+    assert story.other_files.code != 0
+    named = ", ".join(str(story.server.project_src / name) for name in story.layout.variables["openlmis_compose_files"])
+    # Compose before 1.25 labels no container with its files.
+    assert ("Name those that count: openlmis_compose_files: [" + named in text) == (story.layout.started_by != "1.20.1")
+
+
+def test_a_project_that_compose_would_not_find_is_told(story: Story) -> None:
+    text = re.sub(r"\s+", " ", story.other_files.text)
+    stripped = story.layout.started_by == "1.20.1"
+    assert (f"COMPOSE_PROJECT_NAME={story.server.project} into .env" in text) == stripped
+
+
+def test_containers_of_docker_compose_are_made_anew(story: Story) -> None:
+    made_by = {one.labels["com.docker.compose.service"]: one.labels["com.docker.compose.version"] for one in story.server.containers()}
+    assert [name for name, version in made_by.items() if version.startswith("1.")] == []
+    database = story.server.container("db").name
+    kept = story.after["containers"].get(database, [None])[0] in [one[0] for one in story.before["containers"].values()]
+    assert kept == (not story.layout.started_by)
+
+
+def test_the_program_is_the_real_one() -> None:
+    for version in ("1.20.1", "1.29.2"):
+        said = subprocess.run([docker_compose(version), "version", "--short"], capture_output=True, text=True, check=True).stdout
+        assert said.strip() == version

@@ -1,0 +1,51 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from ansible_collections.openlmis.operations.plugins.module_utils import outlook
+
+LABEL = "com.docker.compose.project."
+
+def container(created, files, folder="/srv"):
+    labels = {LABEL + "config_files": files, LABEL + "working_dir": folder} if files else {}
+    return SimpleNamespace(labels=labels, attrs={"Created": created})
+
+
+def test_the_newest_container_tells_the_files(tmp_path):
+    for name in ("docker-compose.yml", "mw.yml"):
+        (tmp_path / name).write_text("")
+    containers = [
+        container("2026-01-02T00:00:00.1Z", f"docker-compose.yml,{tmp_path}/mw.yml,/gone/volume.yml", str(tmp_path)),
+        container("2026-01-01T00:00:00.1Z", "docker-compose.yml", str(tmp_path)),
+        container("2026-01-03T00:00:00.1Z", ""),
+    ]
+    assert outlook.started_with(containers) == [f"{tmp_path}/docker-compose.yml", f"{tmp_path}/mw.yml"]
+    assert outlook.started_with(containers[2:]) == []
+
+
+def test_the_changed_files_lie_among_links_to_the_others(tmp_path):
+    src = tmp_path / "openlmis"
+    (src / "config" / "db").mkdir(parents=True)
+    (tmp_path / "common.env").write_text("beside")
+    for name in (".env", "docker-compose.yml", "config/db/one.sql", "config/log.xml"):
+        (src / name).write_text("old")
+    (tmp_path / "link").symlink_to(src)
+    changed = {str(tmp_path / "link" / ".env"): b"new", str(src / "config/db/two.sql"): b"added", str(src / "more" / "x"): b"deep"}
+    expected = {
+        ".env": "new",
+        "docker-compose.yml": "old",
+        "config/db/one.sql": "old",
+        "config/db/two.sql": "added",
+        "config/log.xml": "old",
+        "more/x": "deep",
+        "../common.env": "beside",
+    }
+    with outlook.as_changed(str(tmp_path / "link"), changed) as place:
+        assert {name: Path(place, name).read_text() for name in expected} == expected
+    assert (src / ".env").read_text() == "old"
+    assert not (src / "more").exists()
