@@ -21,7 +21,7 @@ from stack import deployment
 from stack.images import RehearsalError
 from stack.releases import CHECKOUT, START_RELEASES
 
-from .catalogue import all_faults
+from .catalogue import all_faults, disarm_all
 from .scene import LEFT_OUT, Ending, Fault, Scene
 
 ROWS = CHECKOUT / ".cache" / "faults.json"
@@ -89,6 +89,7 @@ def chains(faults: list[Fault]) -> dict[str, list[Fault]]:
 
 def new_scene(stack: contextlib.ExitStack) -> Scene:
     """A small server, saved, and what an undisturbed upgrade makes of it."""
+    disarm_all()
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
     running = deployment.running(START_RELEASES[-1], folder / "rehearsal", without=LEFT_OUT)
     scene = Scene(stack.enter_context(running))

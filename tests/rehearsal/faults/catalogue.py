@@ -17,6 +17,7 @@ from typing import Any
 
 from stack import deployment, images
 from stack.images import DATA
+from stack.releases import LABEL
 from stack.outside import open_gate
 from stack.saved import VOLUME, database_volume
 
@@ -312,6 +313,15 @@ def arm(component: str, version: str, fault: str) -> Action:
 def disarm(component: str, version: str) -> Action:
     """The human has got an image that works."""
     return lambda scene: scene.saved.restore_names(keep_ours=True)
+
+
+def disarm_all() -> None:
+    """What a campaign that was cut off has left armed."""
+    for image in images.client().images.list(filters={"label": LABEL}):
+        told = dict(entry.split("=", 1) for entry in image.attrs["Config"]["Env"] or [])
+        component, version = told.get("OPENLMIS_COMPONENT"), told.get("OPENLMIS_VERSION")
+        if told.get("REHEARSAL_FAULT") and "openlmis/%s:%s" % (component, version) in image.tags:
+            images.arm(component, version, "")
 
 
 def restart_always(scene: Scene) -> None:
