@@ -17,8 +17,8 @@ from typing import Any
 
 from stack import deployment, images
 from stack.images import DATA
-from stack.releases import LABEL
 from stack.outside import open_gate
+from stack.releases import LABEL
 from stack.saved import VOLUME, database_volume
 
 from . import ssh
