@@ -119,6 +119,7 @@ def histories_table(facts: Facts) -> Tuple[str, ...]:
     for name, history in sorted(facts["histories"].items()):
         missing = len(history["missing"])
         between = f"between releases: {missing} of {target}'s missing" if missing else f"more than {target}"
+        between = between if history["applied"] else "nothing"
         rows.append((name, str(history["applied"]), history["newest"] or "-", ", ".join(history["releases"]) or between))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return tuple("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]) for row in rows)

@@ -191,21 +191,25 @@ def check_national_ui(facts: Facts) -> Finding:
     services, given = facts["services"], facts["images"]
     users = {name: s for name, s in services.items() if s["ui"]}
     if not users:
-        # Under a name and image of its own, and so in no step's hands.
+        # Under a name and image of its own, and so in no step's hands, unless the operator has said that it is none.
         users = {
-            name: s for name, s in services.items() if not s["component"] and (_UI_NAME.search(name) or _UI_NAME.search(s["image"]))
+            name: s
+            for name, s in services.items()
+            if not s["component"] and name not in facts["named"] and (_UI_NAME.search(name) or _UI_NAME.search(s["image"]))
         }
     unknown = sorted(name for name, s in users.items() if name not in given and (not s["ui"] or s["target_image"] is None))
     kept = sorted(name for name in users if given.get(name) == "keep" or (facts["state"] == "start" and given.get(name) == services[name]["image"]))
     if unknown:
         told = ", ".join(f"{name} runs {services[name]['image']}" for name in unknown)
+        first = unknown[0]
+        what_it_is = "" if services[first]["ui"] else f"Say what it is: openlmis_components: {{{first}: reference-ui}}. "
         return Finding(
             "national UI",
             REFUSED,
             f"{told}: a user interface of the site's own, and its build for {facts['release_target']} is not known here",
             f"a build that asks the notification service for contact details, as reference-ui of {facts['release_target']} does",
-            f"Name it: openlmis_images: {{{unknown[0]}: '<image>:<tag>'}}; or, when the one that runs does so already:"
-            f" openlmis_images: {{{unknown[0]}: keep}}.",
+            f"{what_it_is}Name it: openlmis_images: {{{first}: '<image>:<tag>'}}; or, when the one that runs does so already:"
+            f" openlmis_images: {{{first}: keep}}.",
         )
     if kept:
         return Finding(

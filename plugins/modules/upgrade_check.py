@@ -162,6 +162,7 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         **facts,
         "docker": versions,
         "images": params["images"],
+        "named": params["release"].get("services") or {},
         "base_url": params["base_url"],
         "staging": params["staging"],
         "without_way_back": params["without_way_back"],

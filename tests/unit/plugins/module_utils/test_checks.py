@@ -77,6 +77,7 @@ FACTS = {
     },
     "docker": {"engine": "20.10.24+dfsg1", "compose": "2.26.1-4"},
     "images": {},
+    "named": {},
     "base_url": "https://lmis.example.org",
     "staging": False,
     "without_way_back": False,
@@ -166,7 +167,7 @@ REFUSALS = [
     ("images", {"cce": "keep"}, "images", "keeps the image of cce, which has a schema", "openlmis_images: {cce:"),
     ("services/cce/target_image", None, "images", "cce runs openlmis/auth:3.2.0", "openlmis_images: {cce:"),
     ("services/reference-ui", NATIONAL, "national UI", "reference-ui runs moh/ui:1.2", "openlmis_images: {reference-ui: keep}"),
-    ("services/reference-ui", dict(NATIONAL, component=None, ui=False), "national UI", "reference-ui runs moh/ui:1.2", "openlmis_images:"),
+    ("services/reference-ui", dict(NATIONAL, component=None, ui=False), "national UI", "runs moh/ui:1.2", "openlmis_components: {reference-ui: "),
     ("rendered/moved_tags", {"db": MEANS}, "moved tags", "means sha256:bbbb", "docker tag sha256:aaaaaaaaaaaa openlmis/postgres:9.6-postgis"),
     ("services/auth/status", "exited", "containers", "auth is exited", "docker compose ps"),
     ("live/unreached", "the container of auth does not reach it", "base URL", "the container of auth", "firewall"),
@@ -227,6 +228,12 @@ def test_the_profile_names_what_comes_before_the_settings_file():
     facts["rendered"]["profile_places"] = {"cce": ["docker-compose.override.yml line 4", "settings.env line 15"]}
     found = "cce renders with no profile (docker-compose.override.yml line 4, which comes before settings.env line 15)"
     assert found in outcome(facts, "production profile").found
+
+
+def test_a_service_that_only_looks_like_a_user_interface():
+    facts = changed("services/reference-ui", dict(NATIONAL, component=None, ui=False))
+    facts["named"] = {"reference-ui": ""}
+    assert outcome(facts, "national UI").found == "this project has no user interface"
 
 
 def test_a_container_that_was_restarted_long_ago_is_steady():
