@@ -215,13 +215,12 @@ def started_first(services: Sequence[Service]) -> List[str]:
     """Return the services that stay during the upgrade and need no component, so that they can be started before any."""
     by_name = {service.name: service for service in services}
 
-    def needs_component(name: str, seen: Tuple[str, ...] = ()) -> bool:
-        service = by_name.get(name)
-        if service is None or name in seen:
-            return False
-        return service.component is not None or any(needs_component(one, seen + (name,)) for one in service.depends_on)
+    def needs_component(service: Service) -> bool:
+        # Compose refuses a circle.
+        needed = [by_name[name] for name in service.depends_on if name in by_name]
+        return any(one.component is not None or needs_component(one) for one in needed)
 
-    return [service.name for service in services if not service.stopped_for_upgrade and not needs_component(service.name)]
+    return [service.name for service in services if not service.stopped_for_upgrade and not needs_component(service)]
 
 
 def target_image(service: Service, release: Mapping[str, Any], images: Mapping[str, str]) -> Optional[str]:

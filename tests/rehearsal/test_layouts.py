@@ -21,7 +21,19 @@ from stack import images
 from stack.ansible import Run, command, database_mounts, upgrade
 from stack.compose_v1 import docker_compose
 from stack.deployment import only_one, running, write_files
-from stack.layouts import ANGOLA, JOB, LAYOUTS, MALAWI, REF_DISTRO, UI_IMAGE, Layout, forget_national_images, started_by
+from stack.layouts import (
+    ANGOLA,
+    DOLLAR,
+    DOUBLED,
+    JOB,
+    LAYOUTS,
+    MALAWI,
+    REF_DISTRO,
+    UI_IMAGE,
+    Layout,
+    forget_national_images,
+    started_by,
+)
 from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEASES
 from stack.world import PROJECT_LABEL, Server, expected_contact_details
 
@@ -196,7 +208,7 @@ class Story:
     before: dict[str, Any]
     files_before: dict[str, bytes]
     mounts: dict[str, str]
-    other_files: Run
+    check: Run
     upgrade: Run
     again: Run
     after: dict[str, Any]
@@ -223,11 +235,16 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     layout, release = request.param
     folder = tmp_path_factory.mktemp("layout") / "server"
     with running(release, folder, users=60, without=LEFT_OUT, prepare=layout.prepare) as server:
-        before, mounts, files = server.fingerprint(), database_mounts(server), contents(server.project_src)
         server.composer = ["docker", "compose", "--project-name", server.project]
-        # As an operator does who does not say by which files the server runs.
-        other = command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "--tags", "check", "-e", "openlmis_compose_files=[]")
-        assert server.fingerprint() == before
+        untouched = server.fingerprint()
+        # As an operator does who has not said yet by which files the server runs, and what of it may be lost.
+        unsaid = ["-e", '{"openlmis_compose_files": [], "openlmis_discard_container_files": []}']
+        check = command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "--tags", "check", *unsaid)
+        assert server.fingerprint() == untouched
+        for path in (*server.project_src.iterdir(), *(server.root / "prepared").glob("*")):
+            if path.is_file() and layout.started_by:
+                path.write_bytes(path.read_bytes().replace(DOLLAR.encode(), DOUBLED.encode()))
+        before, mounts, files = server.fingerprint(), database_mounts(server), contents(server.project_src)
         upgraded = upgrade(server, "-e", "openlmis_backup_verify=rows")
         after = server.fingerprint() if upgraded.code == 0 else {}
         again = upgrade(server)
@@ -238,7 +255,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             before=before,
             files_before=files,
             mounts=mounts,
-            other_files=other,
+            check=check,
             upgrade=upgraded,
             again=again,
             after=after,
@@ -297,21 +314,37 @@ def test_the_second_run_changes_nothing(story: Story) -> None:
         assert story.after_again[part] == content, part
 
 
+def said(story: Story) -> str:
+    """What the check has printed, lines joined."""
+    return re.sub(r"\s+", " ", story.check.text)
+
+
 def test_files_that_the_server_does_not_run_by_are_refused(story: Story) -> None:
-    text = re.sub(r"\s+", " ", story.other_files.text)
     if "openlmis_compose_files" not in story.layout.variables:
-        assert "refused compose files" not in text
+        assert "refused compose files" not in said(story)
         return
-    assert story.other_files.code != 0
+    assert story.check.code != 0
     named = ", ".join(str(story.server.project_src / name) for name in story.layout.variables["openlmis_compose_files"])
     # Compose before 1.25 labels no container with its files.
-    assert ("Name those that count: openlmis_compose_files: [" + named in text) == (story.layout.started_by != "1.20.1")
+    assert (f"openlmis_compose_files: [{named}]" in said(story)) == (story.layout.started_by != "1.20.1")
 
 
 def test_a_project_that_compose_would_not_find_is_told(story: Story) -> None:
-    text = re.sub(r"\s+", " ", story.other_files.text)
     stripped = story.layout.started_by == "1.20.1"
-    assert (f"COMPOSE_PROJECT_NAME={story.server.project} into .env" in text) == stripped
+    assert (f"COMPOSE_PROJECT_NAME={story.server.project} into .env" in said(story)) == stripped
+
+
+def test_what_compose_v2_would_change_is_told(story: Story) -> None:
+    by = f"(made by Compose {story.layout.started_by})"
+    kept = [story.server.names.get(name, name) for name in ("db", "ftp", "log")]
+    if story.layout.started_by:
+        assert story.check.code != 0
+        assert [name for name in kept if f"{name} {by}" not in said(story)] == []
+        assert "ftp holds /home/vsftpd/orders/ORDER-1.csv in the container itself" in said(story)
+        assert re.search(r"refused settings .*MAIL_PASSWORD .*Write every \$ as \$\$", said(story))
+    else:
+        assert "ok containers made anew" in said(story)
+        assert "ok settings" in said(story)
 
 
 def test_containers_of_docker_compose_are_made_anew(story: Story) -> None:
@@ -320,6 +353,12 @@ def test_containers_of_docker_compose_are_made_anew(story: Story) -> None:
     database = story.server.container("db").name
     kept = story.after["containers"].get(database, [None])[0] in [one[0] for one in story.before["containers"].values()]
     assert kept == (not story.layout.started_by)
+
+
+def test_a_password_with_a_dollar_is_the_same_as_before(story: Story) -> None:
+    password = DOLLAR if story.layout.started_by else "mail pa#ss"
+    for name in PRESENT:
+        assert f"MAIL_PASSWORD={password}" in story.server.container(name).attrs["Config"]["Env"], name
 
 
 def test_the_program_is_the_real_one() -> None:

@@ -21,6 +21,8 @@ from .world import Server
 
 # A country's own builds: the names that it gives to images of a release.
 NATIONAL = {"reference-ui": ("malawi/ui", {"3.3.0": "1.0", "3.3.1": "1.1", "3.4.0": "2.0"})}
+# A password as docker-compose took it, and as Compose v2 has to find it to make the same of it.
+DOLLAR, DOUBLED = "pa$word", "pa$$word"
 TARGET_VARIABLE = "openlmis_images"
 
 Files = dict[str, str]
@@ -49,6 +51,7 @@ class Layout:
         if self.started_by:
             # docker-compose took quotes in an env_file as they stand; who used it wrote none.
             files["settings.env"] = re.sub(r"(?m)=(['\"])(.*)\1$", r"=\2", files["settings.env"])
+            files["settings.env"] = files["settings.env"].replace("=mail pa#ss\n", "=%s\n" % DOLLAR)
         self.write(files, release)
         server.project_src = server.project_src.rename(server.root / self.folder)
         write_bytes(server.project_src, files)
@@ -243,4 +246,5 @@ LAYOUTS = (REF_DISTRO, MALAWI, ANGOLA, JOB)
 def started_by(layout: Layout, version: str) -> Layout:
     """The same, but that docker-compose of before v2 has started it."""
     stripped = version.startswith("1.20")
-    return dataclasses.replace(layout, started_by=version, project=PROJECTS[1] if stripped else layout.project)
+    variables = {**layout.variables, "openlmis_discard_container_files": ["ftp"]}
+    return dataclasses.replace(layout, started_by=version, variables=variables, project=PROJECTS[1] if stripped else layout.project)

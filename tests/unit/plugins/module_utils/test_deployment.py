@@ -195,7 +195,7 @@ services:
   db: {image: postgres, depends_on: {consul: {}}}
   consul: {image: gliderlabs/consul-server}
   superset: {image: superset, depends_on: {cache: {}}}
-  cache: {image: memcached, depends_on: {auth: {}, superset: {}}}
+  cache: {image: memcached, depends_on: {auth: {}}}
 """
     assert deployment.started_first(services(text, "")) == ["db"]
 
