@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from typing import Any, Dict, List, Optional, Tuple
@@ -53,7 +54,9 @@ class ImageClients:
 
     def __init__(self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None) -> None:
         self.client, self.settings, self.run, self.folder = client, settings, run, folder
-        self.image, self.network, self.place = image, "host", public_arguments(settings)
+        # An image may know fewer names than this host.
+        self.image, self.network = image, "host"
+        self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
         if settings.container is not None:
             self.image, self.network = settings.container.attrs["Image"], f"container:{settings.container.id}"
             # The server listens on loopback in the network that they share with it.
@@ -70,7 +73,8 @@ class ImageClients:
 
     def dsn(self, database: str) -> str:
         """Return the connection string, without a secret."""
-        return make_dsn(**{**self.place, "user": self.settings.user, "dbname": database})
+        known = {key: value for key, value in self.place.items() if value}
+        return make_dsn(**{**known, "user": self.settings.user, "dbname": database})
 
     def start(self, what: str, command: List[str]) -> Any:
         """Start a program; :meth:`finish` or :meth:`kill` must follow."""
@@ -174,6 +178,14 @@ def public_arguments(settings: ConnectionSettings) -> Dict[str, Any]:
     return {key: value for key, value in settings.arguments().items() if key not in ("password", "sslpassword")}
 
 
+def address_of(host: str) -> str:
+    """Return the first address of a name, empty where there is none."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]) if host and not host.startswith("/") else ""
+    except OSError:
+        return ""
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -207,7 +219,7 @@ def find(client: Any, settings: ConnectionSettings, server_version: str, run: st
     if image:
         _require_fitting(client, image, server_version, run)
         return ImageClients(client, settings, run, folder, image)
-    return HostClients(settings, host_folder(settings, server_version))
+    return host_clients(settings, server_version)
 
 
 def _require_fitting(client: Any, image: str, server_version: str, run: str) -> None:
@@ -223,14 +235,17 @@ def _require_fitting(client: Any, image: str, server_version: str, run: str) -> 
         client.images.get(image)
     except ImageNotFound:
         raise OperationError(f"openlmis_backup_image is {image}, which is not on this host; {expected}. `docker pull` it.") from None
-    outcome = containers.run_once(client, "backup-version", run, image, ["pg_dump", "--version"], network_mode="none")
-    if outcome.code or major_of(outcome.out) < major_of(server_version):
-        said = outcome.out.strip() or outcome.said()
-        raise OperationError(f"openlmis_backup_image is {image}, whose pg_dump says: {said}; {expected}. Name another one.")
+    try:
+        outcome = containers.run_once(client, "backup-version", run, image, ["pg_dump", "--version"], network_mode="none")
+        said = "" if outcome.code == 0 and major_of(outcome.out) >= major_of(server_version) else outcome.out.strip() or outcome.said()
+    except OperationError as error:
+        said = str(error)
+    if said:
+        raise OperationError(f"openlmis_backup_image is {image}, whose pg_dump does not fit ({said}); {expected}. Name another one.")
 
 
-def host_folder(settings: ConnectionSettings, server_version: str) -> str:
-    """Return the folder of the host's programs that fit the server. Raises OperationError when there are none."""
+def host_clients(settings: ConnectionSettings, server_version: str) -> HostClients:
+    """Return the host's programs that fit the server. Raises OperationError when there are none."""
     programs = installed()
     folder = fitting(programs, server_version)
     if folder is None:
@@ -242,4 +257,4 @@ def host_folder(settings: ConnectionSettings, server_version: str) -> str:
             " them in openlmis_backup_image, or set openlmis_backup to a task file of your own, for example for a snapshot of RDS"
             " (docs/rds.md)."
         )
-    return folder
+    return HostClients(settings, folder)

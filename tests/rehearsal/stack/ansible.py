@@ -32,8 +32,9 @@ class Run:
 def command(server: Server, *arguments: str) -> Run:
     """Run an Ansible command in the checkout against the rehearsal server, without a terminal."""
     done = subprocess.run(
-        [str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
+        [*server.prefix, str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
         cwd=CHECKOUT,
+        env=server.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -185,7 +185,8 @@ def database_answers(server: Server) -> bool:
 
 def start(server: Server, release: str) -> None:
     """Start the database first, since nothing in OpenLMIS waits for it, then the rest; wait until all answer."""
-    server.compose("up", "-d", "--no-color", server.names.get("db", "db"))
+    if not server.outside:
+        server.compose("up", "-d", "--no-color", server.names.get("db", "db"))
     wait_until("the database", lambda: database_answers(server), 60, server)
     server.compose("up", "-d", "--no-color", "--build")
     wanted = {name: running_version(release, name) for name in server.versions()}
@@ -193,10 +194,11 @@ def start(server: Server, release: str) -> None:
 
 
 def psql(server: Server, script: str) -> None:
-    """Run a psql script in the database's container."""
+    """Run a psql script as the components' role, in the database's container."""
+    inside = ["docker", "exec", "--interactive", server.container("db").name] if not server.outside else server.outside.inside
+    user = server.outside.user if server.outside else "postgres"
     run = subprocess.run(
-        ["docker", "exec", "--interactive", server.container("db").name, "psql", "--no-psqlrc", "--quiet"]
-        + ["--username=postgres", "--dbname=open_lmis", "--set=ON_ERROR_STOP=1"],
+        [*inside, "psql", "--no-psqlrc", "--quiet", "--username=" + user, "--dbname=open_lmis", "--set=ON_ERROR_STOP=1"],
         input=script,
         capture_output=True,
         text=True,
