@@ -87,15 +87,18 @@ def missing_compose() -> str:
     )
 
 
-def another_engine(client: Any) -> str:
-    """Return what docker's command line speaks to when it is not the engine of this client; empty when it is the same one.
+def refuse_another_engine(client: Any) -> None:
+    """Raise OperationError when docker's command line speaks to another engine than this client.
 
     The command line follows `docker context use`, the SDK follows the environment only.
     """
     told = (_said(["docker", "info", "--format", "{{.ID}}"]) or "").strip()
-    if not told or told == client.info().get("ID"):
-        return ""
-    return (_said(["docker", "context", "show"]) or "").strip() or "unknown"
+    if told and told != client.info().get("ID"):
+        context = (_said(["docker", "context", "show"]) or "").strip() or "unknown"
+        raise OperationError(
+            f"docker's command line speaks to another Docker Engine (its context is {context}) than this user's environment names. Expected one"
+            " and the same: `docker context use default`, or set DOCKER_HOST in openlmis_compose_environment."
+        )
 
 
 def _said(command: list[str]) -> str | None:

@@ -128,7 +128,9 @@ def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict
 
 def docker_versions() -> Dict[str, str]:
     """Return the versions of the Docker Engine and of Compose."""
-    return {"engine": compose.docker_client().version()["Version"], "compose": deployment.compose_version()}
+    client = compose.docker_client()
+    engine.refuse_another_engine(client)
+    return {"engine": client.version()["Version"], "compose": deployment.compose_version()}
 
 
 def state_of(facts: Mapping[str, Any]) -> str:

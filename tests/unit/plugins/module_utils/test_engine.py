@@ -106,6 +106,7 @@ def test_with_compose_there_is_nothing_to_say(programs):
 def test_a_context_that_leads_elsewhere_is_named(programs):
     client = SimpleNamespace(info=lambda: {"ID": "here"})
     programs("docker", 'case "$1" in info) echo there;; context) echo staging;; esac')
-    assert engine.another_engine(client) == "staging"
+    with pytest.raises(OperationError, match="another Docker Engine .its context is staging. .* `docker context use default`"):
+        engine.refuse_another_engine(client)
     programs("docker", 'case "$1" in info) echo here;; context) echo staging;; esac')
-    assert engine.another_engine(client) == ""
+    engine.refuse_another_engine(client)
