@@ -14,10 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from stack import external, images
+from stack import deployment, external, images
+from stack.ansible import command, database_mounts, upgrade
 from stack.certificates import Authority
 from stack.external import Database
-from stack.releases import CHECKOUT
+from stack.releases import CHECKOUT, RELEASES
+from stack.saved import tables
+from stack.world import Server, expected_contact_details
 
 RUN = "20261123T030000Z"
 IMAGE = "openlmis/postgres:9.6-postgis"
@@ -54,6 +57,20 @@ union all select 'database', pg_get_userbyid(datdba) from pg_database where datn
 """
 
 
+def run_module(module: str, prefix: Sequence[str] = (), **arguments: Any) -> dict[str, Any]:
+    """What a module answers that runs on this host; the password is in no answer."""
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", RUNNER, module, json.dumps(arguments)],
+        env={**external.with_clients(), "PYTHONPATH": str(CHECKOUT / ".cache" / "collections")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    assert external.PASSWORD not in done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 class Site:
     """A deployment's settings file, and a database that is outside Compose."""
 
@@ -66,27 +83,16 @@ class Site:
         )
 
     def run(self, module: str, check: bool = False, prefix: Sequence[str] = (), **arguments: Any) -> dict[str, Any]:
-        """What a module answers that runs on this host; the password is in no answer."""
-        if module != "backup_manifest":
-            known = {"project_src": str(self.folder), "settings_file": str(self.folder / "settings.env"), "ca_cert": str(self.database.ca)}
-            arguments = {**known, **arguments, "_ansible_check_mode": check}
-        done = subprocess.run(
-            [*self.database.named(), *prefix, sys.executable, "-c", RUNNER, module, json.dumps(arguments)],
-            env={**external.with_clients(), "PYTHONPATH": str(CHECKOUT / ".cache" / "collections")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        assert external.PASSWORD not in done.stdout + done.stderr
-        return json.loads(done.stdout)
+        """What a module answers that looks at the database."""
+        known = {"project_src": str(self.folder), "settings_file": str(self.folder / "settings.env"), "ca_cert": str(self.database.ca)}
+        return run_module(module, [*self.database.named(), *prefix], **{**known, **arguments, "_ansible_check_mode": check})
 
     def backup(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Dump, prove and finish."""
         made = self.run("database_backup", dest=str(self.backups / name), run=name, **arguments)
         if not made.get("failed"):
             told = {"run": name, "release": "3.3.1", "project": {"name": "openlmis", "src": str(self.folder)}}
-            assert self.run("backup_manifest", path=made["dest"], manifest=told)["proven"]
+            assert run_module("backup_manifest", path=made["dest"], manifest=told)["proven"]
         return made
 
     def restore(self, name: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
@@ -208,3 +214,88 @@ def test_the_password_may_stand_in_the_url_or_in_an_option(site: Site) -> None:
     url = f"{site.database.url()}&user=lmis&password={quote(external.PASSWORD, safe='')}"
     assert "baseline" in site.run("database_activity", database_url=url)
     assert "baseline" in site.run("database_activity", login_password=external.PASSWORD)
+
+
+# -- in Compose, on a volume that is not anonymous -------------------------------------------------------------------
+
+NAMED = "volumes: {database: {}}\nservices: {db: {volumes: ['database:/var/lib/postgresql/data']}}\n"
+FOLDER = "services: {db: {volumes: ['../data:/var/lib/postgresql/data']}}\n"
+PLACES = {"named volume": NAMED, "folder of the host": FOLDER}
+
+
+def database_alone(server: Server) -> None:
+    """Start the database's service and nothing else."""
+    server.compose("up", "--detach", "--no-color", "--no-deps", "db")
+    deployment.wait_until("the database", lambda: deployment.database_answers(server), 60, server)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_volume_that_is_not_anonymous_outlives_everything_and_is_known_again(tmp_path: pathlib.Path, place: str) -> None:
+    with deployment.only_one():
+        server = Server(tmp_path / "server")
+        try:
+            deployment.write_files(server, "3.3.1", override=PLACES[place])
+            database_alone(server)
+            server.query("create table app (id int); insert into app values (1), (2)")
+            mounts = database_mounts(server)
+            arguments = {"project_src": str(server.project_src), "settings_file": str(server.project_src / "settings.env")}
+            folder = str(server.root / "backup")
+            assert run_module("database_backup", **arguments, dest=folder, run=RUN)["verified"] == "rows"
+            assert run_module("backup_manifest", path=folder, manifest={"run": RUN})["proven"]
+            server.query("delete from app")
+            # As after `docker compose down`: neither container nor network.
+            server.compose("down", "--timeout", "1")
+            found = run_module("database_volume", **arguments, mounts=mounts, dest=str(server.root / "volume.yml"))
+            assert (found["service"], found["status"], found["lost"], found["mapped"]) == ("db", "missing", [], {})
+            database_alone(server)
+            assert database_mounts(server) == mounts
+            assert server.query("select count(*) from app") == [(0,)]
+            restored = run_module("database_restore", **arguments, backup=folder, run=RUN, users_let_in=False)
+            assert restored["strategy"] == "fresh", restored
+            assert server.query("select count(*) from app") == [(2,)]
+            assert database_mounts(server) == mounts
+        finally:
+            deployment.down(server.root, say=lambda text: None)
+
+
+# -- whole upgrades --------------------------------------------------------------------------------------------------
+
+LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
+
+
+def there_and_back(server: Server, *arguments: str) -> None:
+    """Upgrade, hold the contact details against the expectation, and roll back to what was before."""
+    before = tables(server)
+    done = upgrade(server, *arguments)
+    assert done.code == 0, done.text
+    assert server.contact_details() == expected_contact_details(server.users())
+    assert server.versions() == {name: RELEASES["3.4.0"][name] for name in server.components()}
+    again = upgrade(server, *arguments)
+    assert (again.code, again.recap("changed")) == (0, 0), again.text
+    back = command(server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", *arguments)
+    assert back.code == 0, back.text
+    assert tables(server) == before
+    assert external.PASSWORD not in done.text + again.text + back.text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", PLACES)
+def test_there_and_back_with_a_volume_that_is_not_anonymous(tmp_path: pathlib.Path, place: str) -> None:
+    with deployment.running("3.3.0", tmp_path / "server", users=60, without=LEFT_OUT, override=PLACES[place]) as server:
+        mounts = database_mounts(server)
+        there_and_back(server)
+        assert database_mounts(server) == mounts
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("release", "image"), [("3.3.0", None), ("3.3.1", IMAGE)], ids=["3.3.0, host", "3.3.1, image"])
+def test_there_and_back_with_a_database_outside_compose(tmp_path: pathlib.Path, release: str, image: str | None) -> None:
+    with external.database(tmp_path / "outside") as database:
+        options = {"users": 60, "without": ("db", "ftp", *LEFT_OUT), "prepare": database.prepare}
+        with deployment.running(release, tmp_path / "server", **options) as server:
+            if image:
+                external.inventory(server, openlmis_backup_image=image)
+            there_and_back(server)
+            run = json.loads((server.state_dir / "journal.json").read_text())["run"]["database"]
+            assert (run["host"], run["port"], "mounts" in run) == (external.NAME, external.PORT, False)
+            assert server.query("select pg_get_userbyid(extowner) from pg_extension where extname = 'postgis'") == [("postgres",)]

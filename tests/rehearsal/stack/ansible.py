@@ -64,5 +64,5 @@ def migration(server: Server, *arguments: str) -> Run:
 
 
 def database_mounts(server: Server) -> dict[str, str]:
-    """Where the database's files lie: destination to volume."""
-    return {mount["Destination"]: mount.get("Name", "") for mount in server.container("db").attrs["Mounts"]}
+    """Where the database's files lie: destination to volume, or to folder of the host."""
+    return {mount["Destination"]: mount.get("Name") or mount["Source"] for mount in server.container("db").attrs["Mounts"]}
