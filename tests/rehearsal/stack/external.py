@@ -51,7 +51,9 @@ class Database:
         self.authority, self.may_create = Authority(), may_create
         self.folder = folder
         self.ca = folder / "rds-ca.pem"
-        self.inside = ["docker", "exec", "--interactive", CONTAINER]
+        address = {"PGHOST": NAME, "PGHOSTADDR": self.address, "PGPORT": self.port, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.ca}
+        # What a command of PostgreSQL's begins with that speaks to it.
+        self.inside = ["env", "PGPASSWORD=" + PASSWORD, "PATH=" + with_clients()["PATH"], *(f"{key}={value}" for key, value in address.items())]
 
     # -- the server ------------------------------------------------------------------------------------------------
 
