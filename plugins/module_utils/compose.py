@@ -188,4 +188,7 @@ def _aliases(container: Any) -> set[str]:
 
 
 def _first_line(error: BaseException) -> str:
+    known = re.search("No such file or directory|Permission denied|Connection refused", str(error))
+    if known:
+        return known.group()  # without what requests and urllib3 wrap around it
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
