@@ -20,6 +20,7 @@ from typing import Any
 
 import docker.errors
 
+from . import engine as second_engine
 from . import images, people
 from .images import RehearsalError
 from .outside import open_gate
@@ -328,6 +329,7 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         count["networks"] += 1
     if with_images:
         count["images"] = images.remove_all()
+        second_engine.remove_data()
     for one in roots:
         if (one / MARK).exists():
             shutil.rmtree(one)
