@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, List
 
+from ansible_collections.openlmis.operations.plugins.module_utils import engine
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import (
     OK,
     REFUSED,
@@ -102,6 +103,8 @@ def check_answers(facts: Facts) -> Finding:
 def check_registrations(facts: Facts) -> Finding:
     """consul keeps the registration of a container that is gone, and nginx sends requests there."""
     found = facts["live"]["registrations"]
+    if found["error"] and found.get("elsewhere"):
+        return Finding("registrations", REFUSED, found["error"])
     if found["error"]:
         return Finding("registrations", WARNING, found["error"], "", "consul is made anew with the services.")
     if not found["stale"]:

@@ -217,12 +217,12 @@ def find(client: Any, settings: ConnectionSettings, server_version: str, run: st
     if settings.container is not None:
         return ImageClients(client, settings, run, folder)
     if image:
-        _require_fitting(client, image, server_version, run)
+        require_fitting(client, image, server_version, run)
         return ImageClients(client, settings, run, folder, image)
     return host_clients(settings, server_version)
 
 
-def _require_fitting(client: Any, image: str, server_version: str, run: str) -> None:
+def require_fitting(client: Any, image: str, server_version: str, run: str) -> None:
     """Raise OperationError when the image's programs cannot dump from this server."""
     if engine.remote_host():
         raise OperationError(
