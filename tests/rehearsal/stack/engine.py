@@ -51,7 +51,8 @@ class Engine:
         data = data_root()
         tls = [f"--tls{what}={self.folder}/server/{file}.pem" for what, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))]
         command = ["nsenter", f"--net=/run/netns/{self.network.name}", "dockerd", f"--data-root={data}", f"--exec-root={self.folder}/exec"]
-        command += [f"--pidfile={self.folder}/pid", f"--host=tcp://{self.there}:{PORT}", f"--host=unix://{self.socket}", "--tlsverify", *tls]
+        end_leftover(data)
+        command += [f"--pidfile={data}.pid", f"--host=tcp://{self.there}:{PORT}", f"--host=unix://{self.socket}", "--tlsverify", *tls]
         command += ["--containerd-namespace=openlmis-rehearsal", "--containerd-plugins-namespace=openlmis-rehearsal-plugins", *BRIDGES]
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -105,6 +106,20 @@ class Engine:
 def data_root() -> pathlib.Path:
     """Where the second engine keeps its images from one time to the next."""
     return pathlib.Path(images.client().info()["DockerRootDir"]).parent / FOLDER
+
+
+def end_leftover(data: pathlib.Path) -> None:
+    """End the daemon of a test that was killed: it still has the data."""
+    try:
+        pid = int(pathlib.Path(f"{data}.pid").read_text())
+        if f"--data-root={data}\0" not in pathlib.Path(f"/proc/{pid}/cmdline").read_text():
+            return
+        os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError):
+        return
+    until = time.monotonic() + PATIENCE
+    while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def remove_data() -> None:
