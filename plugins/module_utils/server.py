@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment, edits, engine, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    compose,
+    database,
+    deployment,
+    edits,
+    engine,
+    outlook,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.edits import read_texts  # noqa: F401
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
