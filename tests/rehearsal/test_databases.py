@@ -18,7 +18,8 @@ from stack import deployment, external, images
 from stack.ansible import command, database_mounts, upgrade
 from stack.certificates import Authority
 from stack.external import Database
-from stack.releases import CHECKOUT, RELEASES
+from stack.layouts import LAYOUTS, Layout
+from stack.releases import CHECKOUT, RELEASES, START_RELEASES
 from stack.saved import tables
 from stack.world import Server, expected_contact_details
 
@@ -216,72 +217,37 @@ def test_the_password_may_stand_in_the_url_or_in_an_option(site: Site) -> None:
     assert "baseline" in site.run("database_activity", login_password=external.PASSWORD)
 
 
-# -- in Compose, on a volume that is not anonymous -------------------------------------------------------------------
-
-NAMED = "volumes: {database: {}}\nservices: {db: {volumes: ['database:/var/lib/postgresql/data']}}\n"
-FOLDER = "services: {db: {volumes: ['../data:/var/lib/postgresql/data']}}\n"
-PLACES = {"named volume": NAMED, "folder of the host": FOLDER}
-
-
-def database_alone(server: Server) -> None:
-    """Start the database's service and nothing else."""
-    server.compose("up", "--detach", "--no-color", "--no-deps", "db")
-    deployment.wait_until("the database", lambda: deployment.database_answers(server), 60, server)
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_a_volume_that_is_not_anonymous_outlives_everything_and_is_known_again(tmp_path: pathlib.Path, place: str) -> None:
-    with deployment.only_one():
-        server = Server(tmp_path / "server")
-        try:
-            deployment.write_files(server, "3.3.1", override=PLACES[place])
-            database_alone(server)
-            server.query("create table app (id int); insert into app values (1), (2)")
-            mounts = database_mounts(server)
-            arguments = {"project_src": str(server.project_src), "settings_file": str(server.project_src / "settings.env")}
-            folder = str(server.root / "backup")
-            assert run_module("database_backup", **arguments, dest=folder, run=RUN)["verified"] == "rows"
-            assert run_module("backup_manifest", path=folder, manifest={"run": RUN})["proven"]
-            server.query("delete from app")
-            # As after `docker compose down`: neither container nor network.
-            server.compose("down", "--timeout", "1")
-            found = run_module("database_volume", **arguments, mounts=mounts, dest=str(server.root / "volume.yml"))
-            assert (found["service"], found["status"], found["lost"], found["mapped"]) == ("db", "missing", [], {})
-            database_alone(server)
-            assert database_mounts(server) == mounts
-            assert server.query("select count(*) from app") == [(0,)]
-            restored = run_module("database_restore", **arguments, backup=folder, run=RUN, users_let_in=False)
-            assert restored["strategy"] == "fresh", restored
-            assert server.query("select count(*) from app") == [(2,)]
-            assert database_mounts(server) == mounts
-        finally:
-            deployment.down(server.root, say=lambda text: None)
-
-
 # -- whole upgrades --------------------------------------------------------------------------------------------------
 
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
+VOLUMES = {"named volume": external.named_volume, "folder of the host": external.folder_of_the_host}
 
 
-def there_and_back(server: Server, *arguments: str) -> None:
-    """Upgrade, hold the contact details against the expectation, and roll back to what was before."""
-    before = tables(server)
-    done = upgrade(server, *arguments)
+def there(server: Server) -> str:
+    """Upgrade, and again with nothing left to do; the contact details are held against the expectation. What was printed."""
+    done = upgrade(server)
     assert done.code == 0, done.text
     assert server.contact_details() == expected_contact_details(server.users())
     assert server.versions() == {name: RELEASES["3.4.0"][name] for name in server.components()}
-    again = upgrade(server, *arguments)
+    again = upgrade(server)
     assert (again.code, again.recap("changed")) == (0, 0), again.text
-    back = command(server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", *arguments)
+    return done.text + again.text
+
+
+def there_and_back(server: Server) -> None:
+    """Upgrade, and roll back to what was before."""
+    before = tables(server)
+    printed = there(server)
+    back = command(server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false")
     assert back.code == 0, back.text
     assert tables(server) == before
-    assert external.PASSWORD not in done.text + again.text + back.text
+    assert external.PASSWORD not in printed + back.text
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", VOLUMES)
 def test_there_and_back_with_a_volume_that_is_not_anonymous(tmp_path: pathlib.Path, place: str) -> None:
-    with deployment.running("3.3.0", tmp_path / "server", users=60, without=LEFT_OUT, override=PLACES[place]) as server:
+    with deployment.running("3.3.0", tmp_path / "server", users=60, without=LEFT_OUT, prepare=VOLUMES[place]) as server:
         mounts = database_mounts(server)
         there_and_back(server)
         assert database_mounts(server) == mounts
@@ -298,4 +264,21 @@ def test_there_and_back_with_a_database_outside_compose(tmp_path: pathlib.Path, 
             there_and_back(server)
             run = json.loads((server.state_dir / "journal.json").read_text())["run"]["database"]
             assert (run["host"], run["port"], "mounts" in run) == (external.NAME, external.PORT, False)
-            assert server.query("select pg_get_userbyid(extowner) from pg_extension where extname = 'postgis'") == [("postgres",)]
+            assert database.administer("select pg_get_userbyid(extowner) from pg_extension where extname = 'postgis'") == [("postgres",)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("release", START_RELEASES)
+@pytest.mark.parametrize("layout", [one for one in LAYOUTS if one.name != "ref-distro"], ids=lambda one: one.name)
+@pytest.mark.parametrize("place", [*VOLUMES, "outside"])
+def test_every_layout_with_every_database(tmp_path: pathlib.Path, layout: Layout, place: str, release: str) -> None:
+    with external.database(tmp_path / "outside") as database:
+
+        def prepare(server: Server) -> None:
+            (database.prepare if place == "outside" else VOLUMES[place])(server)
+            layout.prepare(server)
+
+        without = ("db", *LEFT_OUT) if place == "outside" else LEFT_OUT
+        with deployment.running(release, tmp_path / "server", users=60, without=without, prepare=prepare) as server:
+            external.inventory(server, openlmis_backup_verify="rows")
+            assert external.PASSWORD not in there(server)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A database outside the Compose project, as RDS offers one.
+"""Where a database may lie: in a volume with a name, in a folder of the host, and outside the Compose project, as RDS offers one.
 
-It takes TLS connections only, under a certificate for its name. The role of OpenLMIS owns the database and nothing else: it is no
+The latter takes TLS connections only, under a certificate for its name. The role of OpenLMIS owns the database and nothing else: it is no
 superuser, and the extensions, PostGIS among them, belong to another one. Nobody gets at its host.
 """
 
@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
-import yaml
 
 from .certificates import Authority
 from .images import DATA, client
@@ -124,9 +123,8 @@ class Database:
         (config / "cert" / "root.crt").write_bytes(self.authority.certificate)
         dockerfile = config / "Dockerfile"
         dockerfile.write_text(dockerfile.read_text().replace("CMD", f"COPY cert/root.crt {IN_CONTAINERS}\nCMD"))
-        services = yaml.safe_load((server.project_src / "docker-compose.yml").read_text())["services"]
-        override = {"services": {name: {"extra_hosts": [f"{NAME}:{self.address}"]} for name in services}}
-        (server.project_src / "docker-compose.override.yml").write_text(yaml.safe_dump(override))
+        hosts = f'    extra_hosts: ["{NAME}:{self.address}"]\n'
+        edit_compose_file(server, r"(?m)^    image: .*\n", r"\g<0>" + hosts)
         inventory(server, openlmis_ca_cert=str(self.ca), openlmis_backup_verify="rows")
         server.prefix, server.environment = self.named(), with_clients()
 
@@ -157,12 +155,37 @@ def packed(files: dict[str, bytes]) -> bytes:
     return content.getvalue()
 
 
+def edit_compose_file(server: Server, pattern: str, replacement: str) -> None:
+    """Replace something in the Compose file; it must be there."""
+    path = server.project_src / "docker-compose.yml"
+    text, count = re.subn(pattern, replacement, path.read_text())
+    assert count, pattern
+    path.write_text(text)
+
+
+def named_volume(server: Server) -> None:
+    """Have the database in a volume with a name."""
+    in_volume(server, "database")
+    edit_compose_file(server, r"\nvolumes:\n", "\nvolumes:\n  database: {}\n")
+
+
+def folder_of_the_host(server: Server) -> None:
+    """Have the database in a folder beside the deployment's."""
+    in_volume(server, "../data")
+
+
+def in_volume(server: Server, source: str) -> None:
+    """Have the database's service declare where its data lies."""
+    edit_compose_file(server, r"(?m)^    image: openlmis/postgres:.*\n", rf"\g<0>    volumes:\n      - '{source}:{DATA}'\n")
+
+
 def inventory(server: Server, **values: Any) -> None:
     """Set variables of the server in its inventory."""
-    content = yaml.safe_load(server.inventory.read_text())
-    content["openlmis"]["hosts"]["rehearsal"].update(values)
-    # JSON is YAML, and quotes everything.
-    server.inventory.write_text(json.dumps(content, indent=2) + "\n")
+    text = server.inventory.read_text()
+    for name, value in values.items():
+        # JSON is YAML.
+        text = re.sub(rf"(?m)^ *{name}: .*\n", "", text) + f"      {name}: {json.dumps(value)}\n"
+    server.inventory.write_text(text)
 
 
 @contextlib.contextmanager
