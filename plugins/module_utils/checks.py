@@ -24,6 +24,7 @@ CHECKS: Dict[str, Callable[[Facts], Finding]] = {
     "program orderables": database.check_duplicates,
     "auth users": database.check_auth_users,
     "privileges": database.check_privileges,
+    "way back": database.check_way_back,
     "open transactions": database.check_sessions,
     "production profile": deployment.check_profiles,
     "database URL": deployment.check_same_database,

@@ -209,6 +209,27 @@ def check_privileges(facts: Facts) -> Finding:
     )
 
 
+def check_way_back(facts: Facts) -> Finding:
+    """A rollback restores into a second database, and gives it the first one's name: that is known before there is no other way back."""
+    database, user, role = facts["database"], facts["database"].get("user"), facts["live"]["database"].get("way_back")
+    if not role:
+        return Finding("way back", OK, UNSEEN)
+    lacking: List[str] = []
+    if not role["may_create_database"]:
+        lacking.append(f'may not create databases (ALTER ROLE "{user}" CREATEDB)')
+    if not role["owns_database"]:
+        lacking.append(f'does not own {database["name"]} (ALTER DATABASE "{database["name"]}" OWNER TO "{user}"), {role["owner"]} does')
+    if not lacking:
+        return Finding("way back", OK, "the role may restore the backup beside the database")
+    return Finding(
+        "way back",
+        WARNING,
+        f"{user} {', and '.join(lacking)}: rollback-3.4.yml would be refused",
+        "",
+        "Grant it for the time of the upgrade, or know how else you would restore the dump, or a snapshot of the provider's.",
+    )
+
+
 def check_sessions(facts: Facts) -> Finding:
     """A transaction that stays open holds its locks, on which a migration would wait in the window."""
     sessions = facts["live"]["database"].get("long_transactions", [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, List
 
+from ansible_collections.openlmis.operations.plugins.module_utils import engine
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import (
     OK,
     REFUSED,
@@ -18,7 +19,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils.finding import
     mib,
 )
 
-MINIMUM_ENGINE, MINIMUM_COMPOSE = (20, 10), (2, 18)
 # A container that was started again by its policy this often, and came up less than this many seconds ago, is in a loop.
 LOOP_RESTARTS, LOOP_SECONDS = 2, 600
 ELSEWHERE = "not looked at: the Docker Engine is on another host"
@@ -36,12 +36,16 @@ def version_tuple(text: str) -> tuple:
 
 def check_docker(facts: Facts) -> Finding:
     """Docker Engine and Compose are as new as this runbook was tried with."""
-    engine, compose = facts["docker"]["engine"], facts["docker"]["compose"]
-    found = f"Docker Engine {engine}, Compose {compose}"
-    if version_tuple(engine) >= MINIMUM_ENGINE and version_tuple(compose) >= MINIMUM_COMPOSE:
+    told, minimum = facts["docker"], (engine.MINIMUM_ENGINE, engine.MINIMUM_COMPOSE)
+    found = f"Docker Engine {told['engine']}, Compose {told['compose']}"
+    if all(version_tuple(one) >= version_tuple(wanted) for one, wanted in zip((told["engine"], told["compose"]), minimum)):
         return Finding("docker", OK, found)
     return Finding(
-        "docker", REFUSED, found, "Engine 20.10 and Compose 2.18 or newer", "Update them on a day before the upgrade."
+        "docker",
+        REFUSED,
+        found,
+        f"Engine {minimum[0]} and Compose {minimum[1]} or newer",
+        f"Update them on a day before the upgrade, and {engine.SIDE_EFFECT}.",
     )
 
 
@@ -99,6 +103,8 @@ def check_answers(facts: Facts) -> Finding:
 def check_registrations(facts: Facts) -> Finding:
     """consul keeps the registration of a container that is gone, and nginx sends requests there."""
     found = facts["live"]["registrations"]
+    if found["error"] and found.get("elsewhere"):
+        return Finding("registrations", REFUSED, found["error"])
     if found["error"]:
         return Finding("registrations", WARNING, found["error"], "", "consul is made anew with the services.")
     if not found["stale"]:

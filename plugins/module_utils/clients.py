@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""pg_dump, pg_dumpall and pg_restore that fit a server: out of the database's own image, or of this host."""
+"""pg_dump, pg_dumpall and pg_restore that fit a server: out of the database's own image, of one that is named, or of this host."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import containers
+from ansible_collections.openlmis.operations.plugins.module_utils import containers, engine
 from ansible_collections.openlmis.operations.plugins.module_utils.containers import Outcome
 from ansible_collections.openlmis.operations.plugins.module_utils.database import ConnectionSettings
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -26,8 +27,14 @@ try:
     from psycopg2.extensions import make_dsn
 except ImportError:
     make_dsn = None
+try:
+    from docker.errors import ImageNotFound
+except ImportError:
+    # The module that uses this says what is missing (compose.require_docker).
+    ImageNotFound = Exception
 
 IN_CONTAINER = "/openlmis-backup"
+CERTIFICATES = ("sslrootcert", "sslcert", "sslkey")
 # Where packages put the programs of several majors beside each other; the ones on the path may be a wrapper.
 PROGRAM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 PR_SET_PDEATHSIG = 1
@@ -40,21 +47,34 @@ def major_of(version: str) -> Tuple[int, ...]:
 
 
 class ImageClients:
-    """Programs of the database container's own image, in containers that share its network.
+    """Programs of an image, in containers that share the network of the database's container, or else this host's.
 
     ``folder`` of the host is what they can read and write; :meth:`path` says how they call a path in it.
     """
 
-    def __init__(self, client: Any, container: Any, settings: ConnectionSettings, run: str, folder: str) -> None:
-        self.client, self.container, self.settings, self.run, self.folder = client, container, settings, run, folder
+    def __init__(self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None) -> None:
+        self.client, self.settings, self.run, self.folder = client, settings, run, folder
+        # An image may know fewer names than this host.
+        self.image, self.network = image, "host"
+        self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
+        if settings.container is not None:
+            self.image, self.network = settings.container.attrs["Image"], f"container:{settings.container.id}"
+            # The server listens on loopback in the network that they share with it.
+            self.place = {"host": "127.0.0.1", "port": settings.port}
+        self.certificates: Dict[str, Any] = {}
+        for name in CERTIFICATES:
+            if name in self.place:
+                mount = self.certificates.setdefault(self.place[name], {"bind": f"{IN_CONTAINER}-{name}", "mode": "ro"})
+                self.place[name] = mount["bind"]
 
     def path(self, path: str) -> str:
         """Return the path by which the programs know a path of the host inside the folder."""
         return os.path.join(IN_CONTAINER, os.path.relpath(path, self.folder))
 
     def dsn(self, database: str) -> str:
-        """Return the connection string, without the password. The server listens on loopback in the network they share."""
-        return make_dsn(host="127.0.0.1", port=self.settings.port, user=self.settings.user, dbname=database)
+        """Return the connection string, without a secret."""
+        known = {key: value for key, value in self.place.items() if value}
+        return make_dsn(**{**known, "user": self.settings.user, "dbname": database})
 
     def start(self, what: str, command: List[str]) -> Any:
         """Start a program; :meth:`finish` or :meth:`kill` must follow."""
@@ -64,12 +84,12 @@ class ImageClients:
                 self.client,
                 "backup-" + what,
                 self.run,
-                self.container.attrs["Image"],
+                self.image,
                 command,
-                network_mode=f"container:{self.container.id}",
+                network_mode=self.network,
                 environment={"PGPASSFILE": containers.PASSWORD_FILE, "TZ": "UTC", "LC_ALL": "C"},
                 user=f"{os.geteuid()}:{os.getegid()}",
-                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **mount},
+                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **mount, **self.certificates},
             )
 
     def finish(self, job: Any) -> Outcome:
@@ -104,10 +124,7 @@ class HostClients:
 
     def dsn(self, database: str) -> str:
         """Return the connection string, without a secret."""
-        known = {
-            key: value for key, value in self.settings.arguments().items() if key not in ("password", "sslpassword")
-        }
-        return make_dsn(**{**known, "dbname": database})
+        return make_dsn(**{**public_arguments(self.settings), "dbname": database})
 
     def start(self, what: str, command: List[str]) -> Any:
         """Start a program; :meth:`finish` or :meth:`kill` must follow. The password is in memory only, in a file without a name."""
@@ -156,6 +173,19 @@ class HostClients:
         """Nothing is left at work: the programs died with the module."""
 
 
+def public_arguments(settings: ConnectionSettings) -> Dict[str, Any]:
+    """Return what a connection needs but its secrets."""
+    return {key: value for key, value in settings.arguments().items() if key not in ("password", "sslpassword")}
+
+
+def address_of(host: str) -> str:
+    """Return the first address of a name, empty where there is none."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]) if host and not host.startswith("/") else ""
+    except OSError:
+        return ""
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -179,6 +209,41 @@ def fitting(programs: Dict[Tuple[int, ...], str], server_version: str) -> Option
     return programs[min(majors)] if majors else None
 
 
+def find(client: Any, settings: ConnectionSettings, server_version: str, run: str, folder: str, image: Optional[str]) -> Any:
+    """Return the programs for a server: its container's own; else those of the image that the operator named; else this host's.
+
+    Raises OperationError when there are none, or when they are older than the server.
+    """
+    if settings.container is not None:
+        return ImageClients(client, settings, run, folder)
+    if image:
+        require_fitting(client, image, server_version, run)
+        return ImageClients(client, settings, run, folder, image)
+    return host_clients(settings, server_version)
+
+
+def require_fitting(client: Any, image: str, server_version: str, run: str) -> None:
+    """Raise OperationError when the image's programs cannot dump from this server."""
+    if engine.remote_host():
+        raise OperationError(
+            f"openlmis_backup_image is {image}, and the Docker Engine is on {engine.remote_host()}: it would write the dump there. Expected a"
+            f" dump on this host: leave it out, so that a pg_dump of this host is taken, or {engine.ELSEWHERE}."
+        )
+    want = ".".join(map(str, major_of(server_version)))
+    expected = f"an image on this host with pg_dump and pg_restore {want} or newer is expected, since an older pg_dump refuses"
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        raise OperationError(f"openlmis_backup_image is {image}, which is not on this host; {expected}. `docker pull` it.") from None
+    try:
+        outcome = containers.run_once(client, "backup-version", run, image, ["pg_dump", "--version"], network_mode="none")
+        said = "" if outcome.code == 0 and major_of(outcome.out) >= major_of(server_version) else outcome.out.strip() or outcome.said()
+    except OperationError as error:
+        said = str(error)
+    if said:
+        raise OperationError(f"openlmis_backup_image is {image}, whose pg_dump does not fit ({said}); {expected}. Name another one.")
+
+
 def host_clients(settings: ConnectionSettings, server_version: str) -> HostClients:
     """Return the host's programs that fit the server. Raises OperationError when there are none."""
     programs = installed()
@@ -188,7 +253,8 @@ def host_clients(settings: ConnectionSettings, server_version: str) -> HostClien
         want = ".".join(map(str, major_of(server_version)))
         raise OperationError(
             f"The database at {settings.where()} is PostgreSQL {want} outside Compose, and this host's pg_dump is {have}; pg_dump {want} or"
-            f" newer is expected, since an older one refuses. Install PostgreSQL's client programs {want} here, or set openlmis_backup to a"
-            " task file of your own, for example for a snapshot of RDS (docs/backup.md)."
+            f" newer is expected, since an older one refuses. Install PostgreSQL's client programs {want} here, or name an image that has"
+            " them in openlmis_backup_image, or set openlmis_backup to a task file of your own, for example for a snapshot of RDS"
+            " (docs/rds.md)."
         )
     return HostClients(settings, folder)

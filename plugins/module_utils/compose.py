@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import traceback
 from typing import Any, NamedTuple
 
@@ -70,14 +71,15 @@ def docker_client() -> Any:
             "The Python package docker is missing on the managed host, and a Compose project can only be read with it. "
             "Install it there (pip install docker, or the package python3-docker)."
         )
-    where = os.environ.get("DOCKER_HOST") or "its local socket"
+    named = os.environ.get("DOCKER_HOST")
     try:
         client = docker.from_env()
         client.ping()
     except (docker.errors.DockerException, OSError, ValueError) as error:
+        todo = "start it" if named or shutil.which("docker") else "install Docker Engine 20.10 and Compose 2.18 or newer"
         raise OperationError(
-            "The Docker Engine at %s does not answer (%s). Expected one that this user may use: start it, or run as root or a "
-            "member of the group docker, or set DOCKER_HOST for this task." % (where, _first_line(error))
+            "The Docker Engine at %s does not answer (%s). Expected one that this user may use: %s, or run as root or a member of the "
+            "group docker, or set DOCKER_HOST (openlmis_compose_environment)." % (named or "its local socket", _first_line(error), todo)
         ) from error
     return client
 
@@ -186,4 +188,7 @@ def _aliases(container: Any) -> set[str]:
 
 
 def _first_line(error: BaseException) -> str:
+    known = re.search("No such file or directory|Permission denied|Connection refused", str(error))
+    if known:
+        return known.group()  # without what requests and urllib3 wrap around it
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

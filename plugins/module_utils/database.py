@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.openlmis.operations.plugins.module_utils import engine
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
     container_address,
     docker_client,
@@ -56,10 +57,11 @@ _SECRETS = {"password", "sslpassword"}
 
 @dataclass
 class ConnectionSettings:
-    """What a connection needs. ``hostaddr`` is the address behind ``host`` where a Compose service's name does not resolve."""
+    """What a connection needs. ``container`` is the one that ``host`` means inside the Compose project, ``hostaddr`` its address."""
 
     host: str = ""
     hostaddr: str = ""
+    container: Any = field(default=None, repr=False)
     port: int = 5432
     database: str = ""
     user: str = "postgres"
@@ -192,20 +194,22 @@ def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUr
         )
     settings.host = login_host or url.host or ""
     if not login_host and (params.get("project_src") or params.get("project_name")):
-        settings.hostaddr = _container(settings.host, params.get("project_src"), params.get("project_name"))
+        settings.container = _container(settings.host, params.get("project_src"), params.get("project_name"))
+    if settings.container is not None:
+        engine.refuse_remote("the database is its container %s, whose address is only reached there" % settings.container.name)
+        settings.hostaddr = container_address(settings.container)
 
 
-def _container(host: str, project_src: str | None, project_name: str | None) -> str:
-    """The address of the project's container that is called ``host``, or nothing."""
+def _container(host: str, project_src: str | None, project_name: str | None) -> Any:
+    """The project's container that is called ``host``; None for a server outside Compose."""
     if host in ("", "localhost") or host.startswith("/") or re.match(r"[0-9.]+$|.*:", host):
-        return ""
+        return None
     try:
-        container = find_project(docker_client(), project_src, project_name).host(host)
+        return find_project(docker_client(), project_src, project_name).host(host)
     except OperationError:
         if "." in host:
-            return ""  # a server outside Compose, which needs no Docker Engine
+            return None  # a server outside Compose needs no Docker Engine
         raise
-    return container_address(container) if container is not None else ""
 
 
 def _password(
@@ -276,6 +280,20 @@ def connect(settings: ConnectionSettings, application_name: str, autocommit: boo
     except (psycopg2.Error, UnicodeError, ValueError, TypeError) as error:
         raise _connection_error(settings, error) from None
     return connection
+
+
+def system_identifier(cursor: Any) -> str | None:
+    """The identifier that initdb gave the server's files; None where this role may not read it, or a provider has none to show.
+
+    The cursor's connection must be in autocommit mode.
+    """
+    try:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        return str(cursor.fetchone()[0])
+    except psycopg2.Error as error:
+        if (error.pgcode or "")[:2] in ("", "08", "57"):
+            raise  # the connection is lost
+        return None
 
 
 # What libpq and PostgreSQL say (in English; in other languages the general sentence remains), what was expected, what to do.

@@ -13,7 +13,7 @@ import re
 import subprocess
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, settings
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, engine, settings
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 DEFAULT_FILES = (
@@ -134,18 +134,13 @@ def find_project(client: Any, project_src: str, files: Sequence[str], project_na
 
 def _run(command: Sequence[str], what: str) -> str:
     try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise OperationError(
-            f"{what} cannot be read: {command[0]} does not run ({error.strerror}); Docker Engine 20.10 and Compose 2.18 or newer are"
-            " expected on this host. Install them, or run this where the server's Docker is."
-        ) from error
+        raise OperationError(engine.missing_compose() or f"{command[0]} does not run ({error.strerror}).") from error
     if result.returncode:
         said = (result.stderr.strip().splitlines() or ["nothing"])[-1]
         raise OperationError(
-            f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
+            engine.missing_compose() or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
         )
     return result.stdout
 

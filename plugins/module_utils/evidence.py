@@ -6,21 +6,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any, Dict, Mapping
 
+from ansible_collections.openlmis.operations.plugins.module_utils import engine, origin, server
 from ansible_collections.openlmis.operations.plugins.module_utils import evidence_database as database
 from ansible_collections.openlmis.operations.plugins.module_utils import evidence_deployment as deployment
 from ansible_collections.openlmis.operations.plugins.module_utils import evidence_server as host
-from ansible_collections.openlmis.operations.plugins.module_utils import origin, server
 
 rendered = deployment.rendered
 
 
 def live(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what only the beginning of a run is held against."""
-    local = not os.environ.get("DOCKER_HOST") or os.environ["DOCKER_HOST"].startswith("unix://")
+    local = not engine.remote_host()
     anew = host.made_anew(seen)
     site = host.ask_site(params, facts["components"])
     return {
@@ -34,7 +33,7 @@ def live(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
         "unreached": host.unreached(seen) if local else "",
         "memory": host.memory(seen, facts) if local else None,
         "room": host.room(seen, facts, params) if local else host.room_for_dump(facts, params),
-        "dump": host.dump(facts, params),
+        "dump": host.dump(seen, facts, params),
         "deployed_from": {"signs": origin.signs(seen.src, seen.files, [one.labels for one in seen.project.containers])},
         **site,
     }

@@ -40,6 +40,11 @@ DIFFERING_DETAILS = """
 SELECT count(*) FROM referencedata.users u JOIN notification.user_contact_details d ON d.referencedatauserid = u.id
 WHERE coalesce(nullif(trim(u.email), ''), '') <> coalesce(d.email, '')
 """
+# What a rollback needs besides: a second database, which takes the first one's name.
+WAY_BACK = """
+SELECT r.rolsuper OR r.rolcreatedb, r.rolsuper OR pg_has_role(current_user, d.datdba, 'MEMBER'), pg_get_userbyid(d.datdba)
+FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user
+"""
 HAS_COLUMN = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
 
 
@@ -70,7 +75,9 @@ def _query(cursor: Any, schemas: Sequence[str]) -> Dict[str, Any]:
     foreign: Dict[str, List[str]] = {}
     for owner, table in rows(FOREIGN_TABLES, list(schemas)):
         foreign.setdefault(owner, []).append(table)
+    may_create, owns, owner = rows(WAY_BACK)[0]
     found: Dict[str, Any] = {
+        "way_back": {"may_create_database": may_create, "owns_database": owns, "owner": owner},
         "foreign_tables": foreign,
         "unreadable_tables": [table for (table,) in rows(UNREADABLE_TABLES)],
         "long_transactions": [{"what": what, "user": user, "seconds": seconds} for what, user, seconds in rows(LONG_TRANSACTIONS)],

@@ -20,6 +20,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     compose,
     database,
     deployment,
+    engine,
     reach,
     registrations,
     server,
@@ -118,8 +119,8 @@ def stale_registrations(seen: server.Look, release: Mapping[str, Any]) -> Dict[s
         registry = server.registry_address(seen.project, seen.services, release)
         stale = registrations.find_stale(registry, seen.project, seen.services) if registry else []
     except OperationError as error:
-        return {"asked": True, "stale": [], "error": str(error)}
-    return {"asked": registry is not None, "stale": stale, "error": ""}
+        return {"asked": True, "stale": [], "error": str(error), "elsewhere": bool(engine.remote_host())}
+    return {"asked": registry is not None, "stale": stale, "error": "", "elsewhere": False}
 
 
 def unreached(seen: server.Look) -> str:
@@ -253,7 +254,7 @@ def by_file_system(needs: Sequence[Tuple[str, str, int]]) -> List[Dict[str, Any]
     return list(found.values())
 
 
-def dump(facts: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, str]:
+def dump(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, str]:
     """Return which pg_dump will be used, or why there is none."""
     if params["backup"] != "dump":
         return {"found": "not needed: openlmis_backup is a task file of the site's own", "problem": ""}
@@ -262,7 +263,11 @@ def dump(facts: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, str]:
     if facts["database"].get("container"):
         return {"found": "that of the database's own image", "problem": ""}
     try:
-        found = clients.host_clients(database.resolve_connection(dict(params)), facts["database"]["server_version"])
+        settings, version = database.resolve_connection(dict(params)), facts["database"]["server_version"]
+        if params["backup_image"]:
+            clients.require_fitting(seen.client, params["backup_image"], version, "check")
+            return {"found": f"that of the image {params['backup_image']}", "problem": ""}
+        found = clients.host_clients(settings, version)
     except OperationError as error:
         return {"found": "", "problem": str(error)}
     return {"found": f"{found.bin_folder}/pg_dump of this host", "problem": ""}

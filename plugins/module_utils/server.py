@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment, edits, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    compose,
+    database,
+    deployment,
+    edits,
+    engine,
+    outlook,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.edits import read_texts  # noqa: F401
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
@@ -128,7 +135,9 @@ def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict
 
 def docker_versions() -> Dict[str, str]:
     """Return the versions of the Docker Engine and of Compose."""
-    return {"engine": compose.docker_client().version()["Version"], "compose": deployment.compose_version()}
+    client = compose.docker_client()
+    engine.refuse_another_engine(client)
+    return {"engine": client.version()["Version"], "compose": deployment.compose_version()}
 
 
 def state_of(facts: Mapping[str, Any]) -> str:
@@ -212,7 +221,9 @@ def registry_address(
     names = [service.name for service in services if deployment.split_image(service.image)[0] == release["registry"]]
     for container in filter(None, map(project.service, names)):
         if container.status == "running":
-            return f"http://{compose.container_address(container)}:{release['registry_port']}"
+            port = release["registry_port"]
+            here = f"{compose.container_address(container)}:{port}"
+            return "http://" + (engine.published_address(container, port) if engine.remote_host() else here)
     return None
 
 
@@ -275,7 +286,9 @@ def _database_facts(params: Mapping[str, Any], project: Any, components: Sequenc
             image_id=container.attrs["Image"],
             mounts=mounts_of(container.attrs),
         )
-    facts["identity"] = {key: facts.get(key) for key in ("name", "oid", "system_identifier", "mounts")}
+    # A copy that the provider made of the whole server has the same OID and system identifier: its address tells it apart.
+    place = ("mounts",) if container is not None else ("host", "port")
+    facts["identity"] = {key: facts.get(key) for key in ("name", "oid", "system_identifier", *place)}
     return facts
 
 
@@ -293,11 +306,7 @@ def _query_database(cursor: Any, components: Sequence[Mapping[str, Any]]) -> Dic
         " FROM pg_database d WHERE d.datname = current_database()"
     )
     facts.update(zip(("name", "oid", "size", "server_version", "may_create_schema", "read_only"), cursor.fetchone()))
-    # A role without superuser may not be allowed to read the control file; the OID and the volume then have to do.
-    allowed = _one(cursor, "SELECT has_function_privilege(current_user, 'pg_catalog.pg_control_system()', 'EXECUTE')")
-    facts["system_identifier"] = (
-        str(_one(cursor, "SELECT system_identifier FROM pg_control_system()")) if allowed else None
-    )
+    facts["system_identifier"] = database.system_identifier(cursor)
     histories, failed = {}, {}
     for component in components:
         if component["schema"]:

@@ -11,8 +11,8 @@ short_description: Dump OpenLMIS' database and prove the dump
 version_added: "0.1.0"
 description:
   - Runs C(pg_dump) in directory format and in parallel from the database's own image, so that versions always fit, in a
-    container that shares the database container's network. For a database outside the Compose project it takes a
-    C(pg_dump) of this host that is not older than the server.
+    container that shares the database container's network. For a database outside the Compose project it takes those of O(image),
+    else a C(pg_dump) of this host that is not older than the server.
   - The dump is taken from a snapshot that this module exports and holds. In the same snapshot it counts the rows of every table.
   - The dump is proven before it gets its name. It must be of this database and of this snapshot; every table's rows in it must
     equal those counted; C(pg_restore) reads the whole archive back; O(verify=restore) restores it. Then everything is synced to
@@ -54,12 +54,17 @@ options:
     type: str
     choices: [rows, restore]
     default: rows
+  image:
+    description:
+      - Image on this host with C(pg_dump), C(pg_dumpall) and C(pg_restore) that are not older than the server, for a database outside
+        the Compose project. Its containers share this host's network. It needs a Docker Engine on this host.
+    type: str
 requirements:
   - docker (Python package)
   - psycopg2 (Python package)
 attributes:
   check_mode:
-    description: Looks for room and programs and tells what would be dumped; nothing is run or written.
+    description: Looks for room and programs and tells what would be dumped; nothing is dumped or written.
     support: full
   diff_mode:
     description: A dump has no earlier state to compare with.
@@ -221,14 +226,11 @@ class Backup:
     def __init__(self, module: AnsibleModule) -> None:
         params = module.params
         self.check_mode, self.verify = module.check_mode, params["verify"]
-        self.dest, self.jobs, self.run_id = params["dest"].rstrip("/"), params["jobs"], params["run"]
+        self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
         self.partial = os.path.join(self.dest, "database.partial")
         self.settings = database.resolve_connection(params)
-        client = compose.docker_client()
-        project = compose.find_project(client, params["project_src"], params["project_name"])
-        self.origin = {"project": {"name": project.name, "src": params["project_src"]}, "run": self.run_id}
-        self.container = project.host(self.settings.host)
-        self.client = client
+        self.origin = {"project": {"src": params["project_src"]}, "run": self.run_id}
+        self.container, self.client = self.settings.container, compose.docker_client()
 
     def run(self) -> Dict[str, Any]:
         """Dump and prove. Raises OperationError, and leaves nothing then."""
@@ -284,9 +286,9 @@ class Backup:
     # -- before --------------------------------------------------------------------------------------------------
 
     def _find_tools(self) -> Any:
-        if self.container is None:
-            return clients.host_clients(self.settings, self.facts["server_version"])
-        return clients.ImageClients(self.client, self.container, self.settings, self.run_id, self.dest)
+        return clients.find(
+            self.client, self.settings, self.facts["server_version"], self.run_id, self.dest, self.image
+        )
 
     def _sweep(self) -> None:
         """Remove what killed runs of this deployment left: containers, folders, scratch databases."""
@@ -525,6 +527,7 @@ def main() -> None:
         run={"type": "str", "default": "manual"},
         jobs={"type": "int", "default": 2},
         verify={"type": "str", "choices": ["rows", "restore"], "default": "rows"},
+        image={"type": "str"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     compose.require_docker(module)

@@ -58,6 +58,11 @@ options:
     description: Seconds to try to end the sessions that stand in the way. They are ended only where this role may.
     type: int
     default: 60
+  image:
+    description:
+      - Image on this host with C(pg_restore) and C(psql) that are not older than the server, for a database outside the Compose project.
+        Without it programs of this host are taken.
+    type: str
 requirements:
   - docker (Python package)
   - psycopg2 (Python package)
@@ -217,15 +222,9 @@ class Restore:
         self.scratch = restoring.name_for(self.name, "restore", self.run)
         self.failed = restoring.name_for(self.name, "failed", self.run)
         self.manifest = self._proven()
-        self.client = compose.docker_client()
-        self.container = compose.find_project(self.client, params["project_src"], params["project_name"]).host(self.settings.host)
         self.connection = self._maintenance()
         self.superuser, self.may_create, self.may_create_roles, version = self._row(MINE)
-        self.programs = (
-            clients.ImageClients(self.client, self.container, self.settings, self.run, self.backup)
-            if self.container is not None
-            else clients.host_clients(self.settings, version)
-        )
+        self.programs = clients.find(compose.docker_client(), self.settings, version, self.run, self.backup, params["image"])
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -346,10 +345,11 @@ class Restore:
 
     def _free(self) -> Optional[int]:
         """Return the free bytes where the database's files lie; None where they lie outside Compose."""
-        if self.container is None:
+        container = self.settings.container
+        if container is None:
             return None
-        environment = dict(entry.partition("=")[::2] for entry in self.container.attrs["Config"].get("Env") or [])
-        code, out = self.container.exec_run(["df", "-Pk", environment.get("PGDATA") or "/var/lib/postgresql/data"])
+        environment = dict(entry.partition("=")[::2] for entry in container.attrs["Config"].get("Env") or [])
+        code, out = container.exec_run(["df", "-Pk", environment.get("PGDATA") or "/var/lib/postgresql/data"])
         return restoring.free_bytes(out.decode("utf-8", "replace")) if code == 0 else None
 
     def _activity(self) -> Dict[str, Any]:
@@ -579,6 +579,7 @@ def main() -> None:
         baseline={"type": "dict"},
         discard_changes={"type": "bool", "default": False},
         wait_for_sessions={"type": "int", "default": 60},
+        image={"type": "str"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     compose.require_docker(module)

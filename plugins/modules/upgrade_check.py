@@ -31,6 +31,9 @@ options:
     description: How the backup is made, V(dump) or the path of the site's own task file; of the latter neither room nor C(pg_dump) is looked at.
     type: str
     default: dump
+  backup_image:
+    description: Image with PostgreSQL's programs for a database outside Compose; see O(openlmis.operations.database_backup#module:image).
+    type: str
   discard_container_files:
     description: Services that may lose what was written into their container itself, which is otherwise a reason to refuse.
     type: list
@@ -188,6 +191,7 @@ def main() -> None:
     spec.update(
         backup_dir={"type": "path", "required": True},
         backup={"type": "str", "default": "dump"},
+        backup_image={"type": "str"},
         discard_container_files={"type": "list", "elements": "str", "default": []},
         staging={"type": "bool", "default": False},
         without_way_back={"type": "bool", "default": False},

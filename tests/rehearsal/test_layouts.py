@@ -12,7 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from stack import images
 from stack.ansible import Run, command, database_mounts, upgrade
 from stack.compose_v1 import docker_compose
 from stack.deployment import only_one, running, write_files
+from stack.external import folder_of_the_host, named_volume
 from stack.layouts import (
     ANGOLA,
     DOLLAR,
@@ -215,26 +216,37 @@ class Story:
     after_again: dict[str, Any]
 
 
-def case(layout: Layout, release: str, *marks: Any) -> Any:
+Place = Callable[[Server], None]
+
+
+def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
     """One server; its name says what it is."""
     started = f" started by {layout.started_by}" if layout.started_by else ""
-    return pytest.param((layout, release), id=f"{layout.name}{started} from {release}", marks=marks)
+    lies = f" with {place.__name__}" if place else ""
+    return pytest.param((layout, release, place), id=f"{layout.name}{started}{lies} from {release}", marks=marks)
 
 
-# Every way to write it down, every start release, and each docker-compose at least once; the rest takes minutes.
-SHORT = [(started_by(MALAWI, "1.20.1"), "3.3.1"), (ANGOLA, "3.3.0")]
-LONG = [(layout, release) for layout in (MALAWI, ANGOLA, JOB) for release in START_RELEASES]
-LONG += [(started_by(layout, version), release) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1") for release in START_RELEASES]
+# Every way to write it down, every start release, each place of a database in Compose, and docker-compose at least once; the rest
+# takes minutes (and test_databases.py has every layout with every other place).
+SHORT = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume), (ANGOLA, "3.3.0", folder_of_the_host)]
+LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
+LONG: list[tuple[Layout, str, Place | None]] = [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
 
 
 @pytest.fixture(
-    scope="module", params=[case(*one) for one in SHORT] + [case(*one, pytest.mark.long) for one in LONG if one not in SHORT]
+    scope="module", params=[case(*one) for one in SHORT] + [case(*one, pytest.mark.long) for one in LONG]
 )
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Two upgrades of one server: the first changes everything, the second nothing."""
-    layout, release = request.param
+    layout, release, place = request.param
     folder = tmp_path_factory.mktemp("layout") / "server"
-    with running(release, folder, users=60, without=LEFT_OUT, prepare=layout.prepare) as server:
+
+    def prepare(server: Server) -> None:
+        if place:
+            place(server)
+        layout.prepare(server)
+
+    with running(release, folder, users=60, without=LEFT_OUT, prepare=prepare) as server:
         server.composer = ["docker", "compose", "--project-name", server.project]
         untouched = server.fingerprint()
         # As an operator does who has not said yet by which files the server runs, and what of it may be lost.

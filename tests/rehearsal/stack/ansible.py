@@ -32,8 +32,9 @@ class Run:
 def command(server: Server, *arguments: str) -> Run:
     """Run an Ansible command in the checkout against the rehearsal server, without a terminal."""
     done = subprocess.run(
-        [str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
+        [*server.prefix, str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
         cwd=CHECKOUT,
+        env=server.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -63,5 +64,5 @@ def migration(server: Server, *arguments: str) -> Run:
 
 
 def database_mounts(server: Server) -> dict[str, str]:
-    """Where the database's files lie: destination to volume."""
-    return {mount["Destination"]: mount.get("Name", "") for mount in server.container("db").attrs["Mounts"]}
+    """Where the database's files lie: destination to volume, or to folder of the host."""
+    return {mount["Destination"]: mount.get("Name") or mount["Source"] for mount in server.container("db").attrs["Mounts"]}

@@ -20,6 +20,7 @@ from typing import Any
 
 import docker.errors
 
+from . import engine as second_engine
 from . import images, people
 from .images import RehearsalError
 from .outside import open_gate
@@ -185,7 +186,8 @@ def database_answers(server: Server) -> bool:
 
 def start(server: Server, release: str) -> None:
     """Start the database first, since nothing in OpenLMIS waits for it, then the rest; wait until all answer."""
-    server.compose("up", "-d", "--no-color", server.names.get("db", "db"))
+    if not server.outside:
+        server.compose("up", "-d", "--no-color", server.names.get("db", "db"))
     wait_until("the database", lambda: database_answers(server), 60, server)
     server.compose("up", "-d", "--no-color", "--build")
     wanted = {name: running_version(release, name) for name in server.versions()}
@@ -193,10 +195,11 @@ def start(server: Server, release: str) -> None:
 
 
 def psql(server: Server, script: str) -> None:
-    """Run a psql script in the database's container."""
+    """Run a psql script as the components' role, in the database's container."""
+    inside = ["docker", "exec", "--interactive", server.container("db").name] if not server.outside else server.outside.inside
+    user = server.outside.user if server.outside else "postgres"
     run = subprocess.run(
-        ["docker", "exec", "--interactive", server.container("db").name, "psql", "--no-psqlrc", "--quiet"]
-        + ["--username=postgres", "--dbname=open_lmis", "--set=ON_ERROR_STOP=1"],
+        [*inside, "psql", "--no-psqlrc", "--quiet", "--username=" + user, "--dbname=open_lmis", "--set=ON_ERROR_STOP=1"],
         input=script,
         capture_output=True,
         text=True,
@@ -326,6 +329,7 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         count["networks"] += 1
     if with_images:
         count["images"] = images.remove_all()
+        second_engine.remove_data()
     for one in roots:
         if (one / MARK).exists():
             shutil.rmtree(one)

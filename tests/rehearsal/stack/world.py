@@ -9,6 +9,7 @@ import base64
 import hashlib
 import ipaddress
 import json
+import os
 import pathlib
 import subprocess
 import urllib.error
@@ -44,7 +45,10 @@ class Contact(NamedTuple):
 
 
 def bridge_address() -> str:
-    """The host's address on Docker's default bridge: host and containers both reach it."""
+    """The host's address on Docker's default bridge, which host and containers both reach; of a remote engine its host's."""
+    remote = urllib.parse.urlsplit(os.environ.get("DOCKER_HOST", ""))
+    if remote.scheme == "tcp" and remote.hostname:
+        return remote.hostname
     for config in client().networks.get("bridge").attrs["IPAM"]["Config"]:
         # Engine 20.10 leaves the gateway out until a container was attached; it is always the first address then.
         return config.get("Gateway") or str(next(ipaddress.ip_network(config["Subnet"], strict=False).hosts()))
@@ -66,6 +70,10 @@ class Server:
         # What a site calls its services, by the name that they have in the reference distribution.
         self.names: dict[str, str] = {}
         self.composer = ["docker", "compose"]
+        # The database where it is outside the project (stack.external), and how Ansible's commands are run then.
+        self.outside: Any = None
+        self.prefix: list[str] = []
+        self.environment: dict[str, str] | None = None
 
     # -- containers ------------------------------------------------------------------------------------------------
 
@@ -112,7 +120,8 @@ class Server:
 
     def connect(self, **settings: Any) -> Any:
         """A psycopg2 connection to the server's database, as its owner unless told otherwise."""
-        return psycopg2.connect(**{"host": self.database_address(), "connect_timeout": 5, **DATABASE, **settings})
+        known = self.outside.login() if self.outside else {"host": self.database_address(), **DATABASE}
+        return psycopg2.connect(**{"connect_timeout": 5, **known, **settings})
 
     def query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one statement in its own transaction; the rows, or an empty list."""

@@ -139,6 +139,8 @@ FOREIGN = {"lmis_owner": ["auth.auth_users"]}
 MEANS = {"name": "openlmis/postgres:9.6-postgis", "runs": "sha256:aaaaaaaaaaaaaaaa", "means": "sha256:bbbbbbbbbbbbbbbb"}
 NATIONAL = dict(UI, image="moh/ui:1.2", target_image=None)
 FULL = {"path": "/var", "free": 8 << 20, "needs": [("the backup", 8 << 20)]}
+WAY_BACK = {"may_create_database": False, "owns_database": False, "owner": "rdsadmin"}
+UNPUBLISHED = {"asked": True, "stale": [], "error": "consul publishes its port to nobody: run this on the Docker host.", "elsewhere": True}
 DOLLAR = {"key": "MAIL_PASSWORD", "place": "settings.env line 40", "services": ["notification"], "dollar": True}
 
 # What arms a trap: the fact, the check that has to refuse, and words of the evidence and of the remedy.
@@ -174,6 +176,7 @@ REFUSALS = [
     ("live/answers", {"auth": {"version": "", "problem": "answers 502"}}, "answers", "auth: answers 502", "logs of those services"),
     ("live/ui_problem", "/openlmis.js is empty", "answers", "/openlmis.js is empty", "found no network"),
     ("live/room", [FULL], "room", "8 MiB free at /var for the backup (8 MiB)", "openlmis_backup_dir"),
+    ("live/registrations", UNPUBLISHED, "registrations", "consul publishes its port to nobody", ""),
     ("live/dump", {"found": "", "problem": "pg_dump 15 is expected. Install it"}, "pg_dump", "pg_dump 15", "Install it"),
     ("live/login", {"username": "admin", "problem": "cannot log in at http://x: answers 400"}, "login", "admin cannot log in", "openlmis_admin_password"),
     ("live/login", {"username": None, "problem": "openlmis_base_url is not set"}, "login", "openlmis_base_url is not set", "Set or correct"),
@@ -181,6 +184,7 @@ REFUSALS = [
 WARNINGS = [
     ("histories/auth/out_of_order", ["1"], "migration order", "auth would silently skip 1 (1)", "out-of-order"),
     ("live/database/long_transactions", [{"what": "psql", "user": "bi", "seconds": 7200}], "open transactions", "psql of bi, open for 120 min", "end it"),
+    ("live/database/way_back", WAY_BACK, "way back", "postgres may not create databases", "Grant it for the time of the upgrade"),
     ("live/environment", [dict(DOLLAR, dollar=False)], "settings", "other values than Compose renders: MAIL_PASSWORD", "files' values"),
     ("base_url", "https://www.example.org", "base URL", "https://lmis.example.org for auth, cce", "Set openlmis_base_url"),
     ("images", {"reference-ui": "keep"}, "national UI", "reference-ui keeps its image", "profiles"),

@@ -204,6 +204,14 @@ def test_a_compose_service_is_reached_at_its_container(settings_file, project):
     assert settings.where() == "db:5432 (172.18.0.9)"
 
 
+def test_a_compose_service_on_an_engine_elsewhere_is_not_reached(settings_file, project, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "192.0.2.77:2376")
+    with pytest.raises(OperationError, match="on 192.0.2.77 .* the database is its container x_db_1, .* run this on the Docker host"):
+        resolve(settings_file=settings_file, project_src="/srv/openlmis")
+    elsewhere = resolve(database_url="jdbc:postgresql://db.example.org/x", login_password="", project_src="/srv/openlmis")
+    assert (elsewhere.container, elsewhere.hostaddr) == (None, "")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
 def test_an_address_is_no_service(host, project):
     settings = resolve(database_url="jdbc:postgresql://%s/x" % host, login_password="", project_src="/srv")
