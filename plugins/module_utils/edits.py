@@ -33,6 +33,10 @@ class Edit(NamedTuple):
     summary: str
     source: Optional[str] = None
 
+    def told(self) -> Dict[str, str]:
+        """Return the edit as an option of the module edit_files: without what it does not have, which would count as given."""
+        return {key: value for key, value in self._asdict().items() if value is not None}
+
 
 def read_texts(paths: Sequence[str]) -> Dict[str, str]:
     """Return the text of each file that exists; bytes that are no UTF-8, as in an old comment, survive a rewrite."""

@@ -76,7 +76,7 @@ def _services_after(params: Mapping[str, Any], project_name: str, planned: Seque
     """Return the services as Compose would render them after the edits, and the texts of the files by which it would."""
     src = params["project_src"]
     chosen = [os.path.relpath(os.path.join(src, name), src) for name in params["compose_files"]]
-    with as_changed(src, edits.contents_after([edit._asdict() for edit in planned])) as place:
+    with as_changed(src, edits.contents_after([edit.told() for edit in planned])) as place:
         files = deployment.compose_files(place, chosen)
         texts = edits.read_texts(files + [os.path.join(place, ".env")])
         return services_in(place, files, project_name, params["release"]), {

@@ -93,7 +93,7 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
         "running_images": running_images(project, services),
         "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
-        "edits": [edit._asdict() for edit in planned],
+        "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
     }
     facts["images_to_pull"] = images_to_pull(client, facts["services"], edits.added_services(services, release))

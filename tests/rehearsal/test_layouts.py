@@ -139,7 +139,7 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, r
     planned = files.plan()
     assert files.finding().status == "ok"
     assert contents(files.folder) == before
-    for path, content in edits.contents_after([edit._asdict() for edit in planned]).items():
+    for path, content in edits.contents_after([edit.told() for edit in planned]).items():
         pathlib.Path(path).write_bytes(content)
     assert files.plan() == []
     config, after = compose_config(files.server), contents(files.folder)

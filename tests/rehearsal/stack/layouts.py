@@ -124,7 +124,9 @@ def settings_in_env(files: Files) -> None:
 
 def compose_version(files: Files, version: str) -> None:
     """The format that the Compose file says it has."""
-    files["docker-compose.yml"] = files["docker-compose.yml"].replace('version: "3.3"', 'version: "%s"' % version)
+    text = files["docker-compose.yml"].replace('version: "3.3"', 'version: "%s"' % version)
+    # Format 2 knows no defaults.
+    files["docker-compose.yml"] = re.sub(r"\$\{(\w+):-\w+\}", r"${\1}", text) if version == "2" else text
 
 
 def restart_always(files: Files) -> None:

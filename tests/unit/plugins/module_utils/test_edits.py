@@ -81,7 +81,7 @@ def plan(text=COMPOSE, env=ENV, images=None):
 def applied(text=COMPOSE, env=ENV, images=None):
     """The files after the edits."""
     texts = {"/srv/docker-compose.yml": text, "/srv/.env": env}
-    after, _made = edits.apply(texts, [edit._asdict() for edit in plan(text, env, images)])
+    after, _made = edits.apply(texts, [edit.told() for edit in plan(text, env, images)])
     return after["/srv/docker-compose.yml"], after["/srv/.env"]
 
 
@@ -169,7 +169,7 @@ def test_the_change_is_made_where_the_site_writes_it(image, env, wanted, image_a
     services = deployment.services_of(render(text % image, rendered_env), yaml.safe_load(text % image), RELEASE)
     texts = {"/srv/docker-compose.yml": text % image, "/srv/.env": env}
     planned = edits.plan_edits(texts, "/srv/.env", services, RELEASE, {"auth": wanted} if wanted else {})
-    after, _made = edits.apply(texts, [edit._asdict() for edit in planned])
+    after, _made = edits.apply(texts, [edit.told() for edit in planned])
     assert after == {"/srv/docker-compose.yml": text % image_after, "/srv/.env": env_after}
 
 
@@ -210,7 +210,7 @@ def test_prepared_files_are_put_where_they_differ(tmp_path):
     (prepared / "config" / "new.conf").write_text("x")
     planned = edits.plan_prepared(str(src), str(prepared))
     assert [edit.summary for edit in planned] == [".env: replaced as prepared", "config/new.conf: added as prepared"]
-    assert edits.contents_after([edit._asdict() for edit in planned]) == {
+    assert edits.contents_after([edit.told() for edit in planned]) == {
         str(src / ".env"): b"A=2 # M\xe9xico\n",
         str(src / "config/new.conf"): b"x",
     }

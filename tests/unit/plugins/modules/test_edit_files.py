@@ -68,6 +68,14 @@ def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path,
     assert run(planned, capsys)["changed"] is False
 
 
+def test_planned_edits_are_what_the_module_takes(tmp_path, capsys):
+    (tmp_path / ".env").write_text("V=1\n")
+    (tmp_path / "prepared").write_text("V=2\n")
+    replacement = edits.Edit(str(tmp_path / ".env"), "V=.", "V=3", "by a pattern")
+    whole = edits.Edit(str(tmp_path / "whole.env"), None, None, "whole", str(tmp_path / "prepared"))
+    assert run([replacement.told(), whole.told()], capsys)["edits"] == ["by a pattern", "whole"]
+
+
 def test_a_file_that_is_gone_is_said(tmp_path, capsys):
     result = run([{**EDIT, "path": str(tmp_path / ".env")}], capsys)
     assert result["failed"]
