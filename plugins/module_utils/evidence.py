@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Mapping
 
 from ansible_collections.openlmis.operations.plugins.module_utils import engine, origin, server
@@ -20,20 +21,24 @@ rendered = deployment.rendered
 def live(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what only the beginning of a run is held against."""
     local = not engine.remote_host()
-    anew = host.made_anew(seen)
-    site = host.ask_site(params, facts["components"])
+    # These wait for others most of the time.
+    with ThreadPoolExecutor(4) as pool:
+        anew = pool.submit(host.made_anew, seen)
+        site = pool.submit(host.ask_site, params, facts["components"])
+        answered = pool.submit(database.database_facts, params, facts)
+        registered = pool.submit(host.stale_registrations, seen, params["release"])
     return {
         "environment": deployment.environment_differences(seen),
-        "database": database.database_facts(params, facts),
+        "database": answered.result(),
         "seconds_up": host.seconds_up(seen.project, time.time()),
-        "made_anew": anew,
-        "container_files": host.container_files(seen, anew),
+        "made_anew": anew.result(),
+        "container_files": host.container_files(seen, anew.result()),
         "volume_files": host.volume_files(seen, params["release"]),
-        "registrations": host.stale_registrations(seen, params["release"]),
+        "registrations": registered.result(),
         "unreached": host.unreached(seen) if local else "",
         "memory": host.memory(seen, facts) if local else None,
         "room": host.room(seen, facts, params) if local else host.room_for_dump(facts, params),
         "dump": host.dump(seen, facts, params),
         "deployed_from": {"signs": origin.signs(seen.src, seen.files, [one.labels for one in seen.project.containers])},
-        **site,
+        **site.result(),
     }

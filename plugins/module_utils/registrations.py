@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.parse
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
-from ansible.module_utils.urls import open_url
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
@@ -40,13 +39,20 @@ def addresses_of(project: compose.Project, services: Sequence[deployment.Service
 
 def ask(url: str, method: str = "GET") -> Any:
     """Return consul's answer. Raises OperationError when it gives none."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
     try:
-        text = open_url(url, method=method, timeout=TIMEOUT, use_proxy=False).read()
-    except (urllib.error.URLError, OSError) as error:
+        connection.request(method, parts.path)
+        answer = connection.getresponse()
+        text, problem = answer.read(), "" if answer.status == 200 else f"answers {answer.status}"
+    except (http.client.HTTPException, OSError) as error:
+        text, problem = b"", f"does not answer ({error})"
+    finally:
+        connection.close()
+    if problem:
         raise OperationError(
-            f"The service registry at {url} does not answer ({getattr(error, 'reason', error)}); it is expected to, since its container runs."
-            " Look at its log, and run again."
-        ) from error
+            f"The service registry at {url} {problem}; it is expected to answer, since its container runs. Look at its log, and run again."
+        )
     return json.loads(text) if text else None
 
 
