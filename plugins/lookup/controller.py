@@ -44,7 +44,9 @@ _raw:
       description: The command line of this playbook without what is meant for one time, such as C(--check) and C(--tags).
       type: str
     rollback:
-      description: The same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade).
+      description:
+        - The same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade).
+        - In a play for several servers it is limited to the one that asks.
       type: str
     earlier_is_gone:
       description: Whether O(earlier) was a process on this controller that runs no more.
@@ -130,6 +132,13 @@ def command_line(arguments: Mapping[str, Any], playbook: str, directory: str, in
     return f"cd {shlex.quote(directory)} && {shlex.join([*words, playbook])}"
 
 
+def only_this_server(arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments limited to one server where the play has several: the others may have gone well."""
+    if len(variables.get("ansible_play_hosts_all") or ()) > 1:
+        return {**arguments, "subset": variables["inventory_hostname"]}
+    return arguments
+
+
 def back(playbook: str) -> str | None:
     """Return the playbook that undoes this one: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by full name."""
     place, name = re.match(r"(.*?)([^/.]*(?:\.\d+)*(?:\.ya?ml)?)$", playbook).groups()
@@ -152,12 +161,15 @@ class LookupModule(LookupBase):
         sources = [sources] if isinstance(sources, str) else list(sources)
         default = {str(source) for source in constants.DEFAULT_HOST_LIST}
         sources = [source for source in sources if source not in default]
-        commands = [command_line(CLIARGS, name, os.getcwd(), sources) for name in (playbook, back(playbook)) if name]
+        resume = command_line(CLIARGS, playbook, os.getcwd(), sources)
+        rollback = back(playbook)
+        if rollback:
+            rollback = command_line(only_this_server(CLIARGS, variables or {}), rollback, os.getcwd(), sources)
         return [
             {
                 "holder": {"host": host, "user": getpass.getuser(), "pid": pid, "started": started(pid)},
-                "resume": commands[0],
-                "rollback": commands[1] if len(commands) > 1 else None,
+                "resume": resume,
+                "rollback": rollback,
                 "earlier_is_gone": bool(earlier) and earlier.get("host") == host and not alive(earlier["pid"], earlier["started"]),
             }
         ]

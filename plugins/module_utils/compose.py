@@ -11,8 +11,8 @@ import re
 import traceback
 from typing import Any, NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, no_library
 from ansible_collections.openlmis.operations.plugins.module_utils.settings import read_env_file
 
 try:
@@ -58,18 +58,15 @@ class Project(NamedTuple):
 
 
 def require_docker(module: AnsibleModule) -> None:
-    """End the module with Ansible's usual sentence when the Docker SDK is not there."""
+    """End the module with the remedy when the Docker SDK is not there."""
     if docker is None:
-        module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_IMPORT_ERROR)
+        module.fail_json(msg=no_library("docker"), exception=DOCKER_IMPORT_ERROR)
 
 
 def docker_client() -> Any:
     """A client of the Docker Engine that the environment names (DOCKER_HOST and its like), proven to answer."""
     if docker is None:
-        raise OperationError(
-            "The Python package docker is missing on the managed host, and a Compose project can only be read with it. "
-            "Install it there (pip install docker, or the package python3-docker)."
-        )
+        raise OperationError(no_library("docker"))
     where = os.environ.get("DOCKER_HOST") or "its local socket"
     try:
         client = docker.from_env()

@@ -12,13 +12,13 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
     container_address,
     docker_client,
     find_project,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, no_library
 from ansible_collections.openlmis.operations.plugins.module_utils.settings import (
     DatabaseUrl,
     EnvFile,
@@ -111,11 +111,11 @@ def connection_argument_spec() -> dict[str, Any]:
 
 
 def require_psycopg2(module: AnsibleModule) -> None:
-    """End the module with Ansible's usual sentence when psycopg2 is not there; hide secrets given in a wrong place."""
+    """End the module with the remedy when psycopg2 is not there; hide secrets given in a wrong place."""
     secrets = (module.params.get("connect_params") or {}).items()
     module.no_log_values.update(str(value) for key, value in secrets if key in _SECRETS)
     if psycopg2 is None:
-        module.fail_json(msg=missing_required_lib("psycopg2"), exception=PSYCOPG2_IMPORT_ERROR)
+        module.fail_json(msg=no_library("psycopg2"), exception=PSYCOPG2_IMPORT_ERROR)
 
 
 def resolve_connection(params: dict[str, Any]) -> ConnectionSettings:

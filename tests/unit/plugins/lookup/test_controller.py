@@ -37,6 +37,14 @@ def test_the_command_keeps_what_every_run_needs_and_drops_what_was_meant_once():
 
 
 @pytest.mark.parametrize(
+    ("servers", "limit"), [(["lmis"], "region"), (["lmis", "other"], "lmis"), (None, "region")]
+)
+def test_only_the_server_that_asks_is_rolled_back(servers, limit):
+    variables = {"inventory_hostname": "lmis", "ansible_play_hosts_all": servers}
+    assert controller.only_this_server({"subset": "region", "become": True}, variables) == {"subset": limit, "become": True}
+
+
+@pytest.mark.parametrize(
     ("forth", "back"),
     [
         ("playbooks/upgrade-3.4.yml", "playbooks/rollback-3.4.yml"),

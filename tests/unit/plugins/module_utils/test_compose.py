@@ -179,5 +179,5 @@ def test_an_engine_that_does_not_answer(monkeypatch):
 
 def test_without_the_docker_sdk(monkeypatch):
     monkeypatch.setattr(compose, "docker", None)
-    with pytest.raises(OperationError, match="Python package docker is missing"):
+    with pytest.raises(OperationError, match=r"library \(docker\).*python3-docker.*openlmis_python_venv"):
         compose.docker_client()
