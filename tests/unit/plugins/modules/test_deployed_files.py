@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+from unittest import mock
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
+from ansible.module_utils import basic
 from ansible_collections.openlmis.operations.plugins.modules import deployed_files
 
 
@@ -28,7 +29,9 @@ def place(tmp_path):
 
 def run(place, capsys, check=False, **options):
     arguments = {**options, "backup": str(place / "backup"), "project_src": str(place / "src"), "aside": str(place / "aside")}
-    with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+    # As ansible.module_utils.testing does, which the oldest ansible-core has not.
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}).encode()
+    with mock.patch.multiple(basic, create=True, _ANSIBLE_ARGS=given, _ANSIBLE_PROFILE="legacy"), pytest.raises(SystemExit):
         deployed_files.main()
     return json.loads(capsys.readouterr().out)
 
