@@ -30,6 +30,9 @@ NAMESPACE, NAME = "openlmis", "operations"
 FQCN = f"{NAMESPACE}.{NAME}"
 REHEARSAL = sorted((ROOT / "tests" / "rehearsal").glob("test_*.py"))
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Each older ansible-core with the Python that tools/setup-python gives it, and the older Pythons of managed hosts.
+CORES = {"2.16": "3.12", "2.17": "3.11", "2.18": "3.13"}
+OLD_PYTHONS = ["3.8", "3.9", "3.10"]
 
 
 @dataclass
@@ -83,22 +86,41 @@ def lint() -> Iterator[Check]:
     yield Check("ansible-lint", ["ansible-lint", "--nocolor", "--offline", "--strict", "--profile", "production"])
 
 
-def ansible_test(command: str, *options: str, per_file: bool = False) -> Check:
-    output = ROOT / ".cache/ansible-test" / command / "ansible_collections" / NAMESPACE / NAME / "tests/output/junit"
-    return Check(f"ansible-test {command}", ["tools/ansible-test", command, *options], junit=output, per_file=per_file)
+def ansible_test(command: str, python: str, *options: str, core: str = "") -> Check:
+    """One of ansible-test's commands, with .venv's ansible-core or another."""
+    folder = f"{command}-{core}" if core else command
+    output = ROOT / ".cache/ansible-test" / folder / "ansible_collections" / NAMESPACE / NAME / "tests/output/junit"
+    with_core = f", ansible-core {core}" if core else ""
+    return Check(
+        f"ansible-test {command}{with_core}, Python {python}", ["tools/ansible-test", command, "--python", python, *options],
+        junit=output, per_file=command == "integration", env={"CORE": core} if core else {},
+    )
 
 
 def sanity() -> Iterator[Check]:
     # "default" has it compile and import the modules with every Python that is there, from 3.8 on.
-    yield ansible_test("sanity", "--junit", "--python", "default")
+    yield ansible_test("sanity", "default", "--junit")
 
 
 def units() -> Iterator[Check]:
-    yield ansible_test("units", "--python", PYTHON)
+    yield ansible_test("units", PYTHON)
 
 
 def integration() -> Iterator[Check]:
-    yield ansible_test("integration", "--python", PYTHON, "--continue-on-error", per_file=True)
+    yield ansible_test("integration", PYTHON, "--continue-on-error")
+
+
+def matrix() -> Iterator[Check]:
+    """Sanity, units and integration with every older ansible-core, and the modules' units with every Python of a managed host."""
+    # What is missing fails here: ansible-test would leave it out without a word.
+    yield Check("environments of the matrix", ["tools/setup-python", *CORES, *OLD_PYTHONS])
+    for core, python in CORES.items():
+        yield ansible_test("units", python, core=core)
+        yield ansible_test("sanity", "default", "--junit", core=core)
+        yield ansible_test("integration", python, "--continue-on-error", core=core)
+    for python in OLD_PYTHONS:
+        yield ansible_test("units", python)
+    yield ansible_test("units", OLD_PYTHONS[0], core=min(CORES))
 
 
 def servers() -> Iterator[Check]:
@@ -184,10 +206,11 @@ def rehearsal_long() -> Iterator[Check]:
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "servers": servers, "rehearsal-long": rehearsal_long,
+    "matrix": matrix,
 }
-LONG = {"servers", "rehearsal-long"}
+LONG = {"servers", "rehearsal-long", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
-LANES = [["rehearsal", "rehearsal-long"], ["rehearsal-second"], ["lint", "units", "integration", "build", "sanity", "servers"]]
+LANES = [["rehearsal", "rehearsal-long"], ["rehearsal-second"], ["lint", "units", "integration", "build", "sanity", "servers", "matrix"]]
 
 
 def count_junit(folder: Path, per_file: bool) -> Result:
