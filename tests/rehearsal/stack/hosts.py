@@ -45,8 +45,10 @@ usermod --append --groups sudo ops
 echo "ops:$SUDO_PASSWORD" | chpasswd
 echo "ordinary:*" | chpasswd --encrypted
 printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' >/etc/pip.conf
+# Or sudo asks a name server for it, which a network namespace may not reach.
+echo "127.0.1.1 $(hostname)" >>/etc/hosts
 mkdir -p /run/sshd
-exec /usr/sbin/sshd -D -e -h /ssh/host -o Port=$SSH_PORT -o ListenAddress=127.0.0.1 -o UsePAM=no -o AuthorizedKeysFile=/etc/ssh/keys/%u
+exec /usr/sbin/sshd -D -e -h /ssh/host -o Port=$SSH_PORT -o ListenAddress=127.0.0.1 -o UseDNS=no -o UsePAM=no -o AuthorizedKeysFile=/etc/ssh/keys/%u
 """
 
 
