@@ -220,6 +220,7 @@ def both(*actions: Action) -> Action:
 
 
 DUMP = before_work("backup")
+ASIDE = "openlmis-rehearsal-aside:latest"
 NEEDS_MEMORY = "  notification:\n"
 TOO_LITTLE = NEEDS_MEMORY + "    mem_limit: 6m\n"
 
@@ -345,17 +346,25 @@ def broken_components() -> Iterator[Fault]:
                     arguments=("-e", "openlmis_wait_timeout=25"))
     yield Fault("component loops", prepare=both(restart_always, arm(*notification, "crash")),
                 correct=disarm(*notification), differs=("files docker-compose.yml", "images notification"))
-    yield Fault("component starts slowly", prepare=arm(*notification, "slow"), survived=True)
+    yield Fault("component starts slowly", prepare=arm(*notification, "slow"), survived=True, differs=("images notification",))
     yield Fault("component starts too slowly", prepare=arm(*notification, "slow"),
-                arguments=("-e", "openlmis_wait_timeout=3"))
+                arguments=("-e", "openlmis_wait_timeout=3"), differs=("images notification",))
     yield Fault("image missing", prepare=untag("openlmis/notification:4.0.0"), correct=give_images)
     gone = Moment("set_versions")
     yield Fault("image removed after the pull", gone, then(untag("openlmis/notification:4.0.0")), correct=give_images)
 
 
 def untag(name: str) -> Action:
-    """An image is not on the host, and no registry has it."""
-    return lambda scene: scene.server.engine.images.remove(name, force=True)
+    """An image is not on the host under its name, and no registry has it."""
+
+    def take(scene: Scene) -> None:
+        engine = scene.server.engine
+        # Without any name it would be deleted, and the human could not bring it.
+        engine.images.get(name).tag(ASIDE)
+        engine.images.remove(name, force=True)
+        scene.undo.append(lambda: engine.images.remove(ASIDE))
+
+    return take
 
 
 def give_images(scene: Scene) -> None:
