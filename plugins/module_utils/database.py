@@ -174,6 +174,12 @@ def _parse(text: str | None, source: str) -> DatabaseUrl:
         raise OperationError("%s (It is %s.)" % (error, source)) from error
 
 
+def named_host(params: dict[str, Any]) -> str:
+    """The host as settings name it, without a look for a container that is called so. Raises OperationError."""
+    found = {"settings_file": settings_file(params), "project_src": None, "project_name": None}
+    return resolve_connection({**params, **found}).host
+
+
 def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl) -> None:
     """Host, port and database."""
     socket = params.get("login_unix_socket")

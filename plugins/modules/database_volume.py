@@ -136,7 +136,7 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     project = deployment.find_project(client, params["project_src"], files, params["project_name"])
     rendered = deployment.render(params["project_src"], files, project.name)
     # Without the project the address is not looked up, which a container that is gone has none of.
-    host = database.resolve_connection({**params, "project_src": None, "project_name": None}).host
+    host = database.named_host(params)
     service = service_called(rendered, host) if host else None
     result = {"service": service, "project": project.name, "status": "missing", "stray": None, "lost": [], "mapped": {}, "files": files}
     if service is None:

@@ -136,8 +136,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.compose import
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.database import (
     connection_argument_spec,
+    named_host,
     require_psycopg2,
-    resolve_connection,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.histories import Histories
@@ -236,7 +236,7 @@ class Wait:
     def find_database(self) -> None:
         """Have the service that holds the database watched too, when it is one of this project."""
         # Without the project the address is not looked up, which a stopped container has none of.
-        host = resolve_connection({**self.params, "project_src": None, "project_name": None}).host
+        host = named_host(self.params)
         container = self.project().host(host) if host else None
         if container is not None:
             self.database_service = container.labels["com.docker.compose.service"]

@@ -371,3 +371,8 @@ def test_an_error_without_a_state_is_a_lost_connection():
     for error in (psycopg2.OperationalError("x"), psycopg2.InterfaceError("connection already closed")):
         text = str(database.database_error(error, database.ConnectionSettings(), "While x", "Nothing was written"))
         assert "the connection to the server was lost" in text
+
+
+def test_the_host_is_named_by_the_project_s_own_file_without_a_look_for_containers(tmp_path):
+    (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\n")
+    assert database.named_host({"project_src": str(tmp_path)}) == "db"
