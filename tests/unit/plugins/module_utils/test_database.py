@@ -374,5 +374,5 @@ def test_an_error_without_a_state_is_a_lost_connection():
 
 
 def test_the_host_is_named_by_the_project_s_own_file_without_a_look_for_containers(tmp_path):
-    (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\n")
+    (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\nPOSTGRES_USER=lmis\nPOSTGRES_PASSWORD=p\n")
     assert database.named_host({"project_src": str(tmp_path)}) == "db"
