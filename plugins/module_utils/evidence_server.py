@@ -59,7 +59,9 @@ def made_anew(seen: server.Look) -> Dict[str, str]:
     said = deployment.dry_run(seen.src, seen.files, seen.project.name, kept) if kept else ""
     names = set(re.findall(r"Container (\S+)\s+Recreate$", said, re.MULTILINE))
     containers = {name: seen.project.service(name) for name in kept}
-    return {name: one.labels.get(compose.LABEL + "version", "?") for name, one in containers.items() if one.name in names}
+    made_by = {name: one.labels.get(compose.LABEL + "version", "?") for name, one in containers.items()}
+    # On a network of Compose before 1.21 the trial itself fails.
+    return {name: version for name, version in made_by.items() if containers[name].name in names or version.startswith("1.")}
 
 
 def container_files(seen: server.Look, anew: Mapping[str, str]) -> Dict[str, List[str]]:

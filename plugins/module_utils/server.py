@@ -88,6 +88,7 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
             "command": deployment.compose_command(src, files, project.name),
             "deployed": deployed,
             "deployed_outside": outside,
+            "unlabelled_networks": unlabelled_networks(client, rendered),
         },
         "services": {service.name: _service_facts(project, service, release, images, first) for service in services},
         "running_images": running_images(project, services),
@@ -121,6 +122,13 @@ def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], added
     wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]} | set(added.values())
     present = {name for image in client.api.images() for name in (image["RepoTags"] or []) + (image["RepoDigests"] or [])}
     return sorted(one for one in wanted if one not in present and f"{one}:latest" not in present)
+
+
+def unlabelled_networks(client: Any, rendered: Mapping[str, Any]) -> List[str]:
+    """Return the project's networks that Compose before 1.21 has made: it labelled none, and Compose v2 starts nothing on them."""
+    wanted = {one["name"] for one in (rendered.get("networks") or {}).values() if one and not one.get("external")}
+    found = client.networks.list()
+    return sorted(one.name for one in found if one.name in wanted and compose.LABEL + "network" not in (one.attrs.get("Labels") or {}))
 
 
 def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict[str, Dict[str, str]]:

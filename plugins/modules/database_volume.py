@@ -67,7 +67,7 @@ project:
   returned: success
   type: str
 status:
-  description: State of the service's container, V(missing) without one.
+  description: State of the service's container, V(missing) without one, V(detached) of one that runs and has lost its network.
   returned: success
   type: str
 stray:
@@ -147,7 +147,8 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     wanted = {target: name for target, name in volumes.items() if name in present}
     container = project.service(service)
     if container is not None:
-        result["status"] = container.status
+        detached = container.status == "running" and not container.attrs["NetworkSettings"]["Networks"]
+        result["status"] = "detached" if detached else container.status
         mounted = server.mounts_of(container.attrs)
         if all(mounted.get(target) == name for target, name in wanted.items()):
             return result
