@@ -58,13 +58,15 @@ def outside(host: str, services: Sequence[deployment.Service]) -> str:
 def places(service: str, keys: Sequence[str], raw: Mapping[str, Any], texts: Mapping[str, str], src: str) -> List[str]:
     """Return where a service's variable is set, file and line, what counts first: C(environment) outranks C(env_file)."""
     facts = raw.get("services", {}).get(service, {})
+    # A list where Compose has merged several files, else a mapping.
+    own = {one.partition("=")[0] for one in facts.get("environment") or {}}
     found = []
     options = re.compile(r"-Dspring\.profiles\.active=" if keys == PROFILE_KEYS else r"(?!)")
     named = re.compile(rf"^\s*(?:-\s*)?[\"']?(?:{'|'.join(map(re.escape, keys))})[\"']?\s*[:=]")
     for path, text in reversed(list(texts.items())):
         lines = list(service_lines(text, service))
         found += [_place(path, number) for number, line in lines if options.search(line)]
-        if any(key in (facts.get("environment") or {}) for key in keys):
+        if own & set(keys):
             found += [_place(path, number) for number, line in lines if named.search(line)]
     listed = [one["path"] if isinstance(one, dict) else one for one in facts.get("env_file") or []]
     assigned = re.compile(rf"\s*(?:export\s+)?(?:{'|'.join(map(re.escape, keys))})\s*[=:]")

@@ -96,10 +96,11 @@ def test_only_the_service_s_own_lines_are_read():
     assert [number for number, line in evidence_deployment.service_lines(OVERRIDE, "auth")] == [2, 3, 4]
 
 
-def test_places_come_in_the_order_in_which_they_count(tmp_path):
+@pytest.mark.parametrize("environment", [{"spring_profiles_active": "x"}, ["A=1", "spring_profiles_active=x"]])
+def test_places_come_in_the_order_in_which_they_count(tmp_path, environment):
     (tmp_path / "settings.env").write_text("A=1\nexport spring_profiles_active=production\n")
     (tmp_path / "more.env").write_text("# spring_profiles_active=x\nspring_profiles_active = test\n")
-    facts = {"environment": {"spring_profiles_active": "x"}, "env_file": [{"path": str(tmp_path / "settings.env")}, "more.env"]}
+    facts = {"environment": environment, "env_file": [{"path": str(tmp_path / "settings.env")}, "more.env"]}
     texts = {"/opt/docker-compose.yml": COMPOSE, "/opt/override.yml": OVERRIDE}
     assert evidence_deployment.places("auth", evidence_deployment.PROFILE_KEYS, {"services": {"auth": facts}}, texts, str(tmp_path)) == [
         "override.yml line 4",
