@@ -362,7 +362,12 @@ def untag(name: str) -> Action:
         # Without any name it would be deleted, and the human could not bring it.
         engine.images.get(name).tag(ASIDE)
         engine.images.remove(name, force=True)
-        scene.undo.append(lambda: engine.images.remove(ASIDE))
+        scene.undo.append(bring_back)
+
+    def bring_back() -> None:
+        engine = images.client()
+        engine.images.get(ASIDE).tag(*name.rsplit(":", 1))
+        engine.images.remove(ASIDE)
 
     return take
 
