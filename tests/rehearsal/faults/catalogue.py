@@ -358,16 +358,14 @@ def untag(name: str) -> Action:
     """An image is not on the host under its name, and no registry has it."""
 
     def take(scene: Scene) -> None:
-        engine = scene.server.engine
         # Without any name it would be deleted, and the human could not bring it.
-        engine.images.get(name).tag(ASIDE)
-        engine.images.remove(name, force=True)
+        images.client().images.get(name).tag(ASIDE)
+        images.client().images.remove(name, force=True)
         scene.undo.append(bring_back)
 
     def bring_back() -> None:
-        engine = images.client()
-        engine.images.get(ASIDE).tag(*name.rsplit(":", 1))
-        engine.images.remove(ASIDE)
+        images.client().images.get(ASIDE).tag(*name.rsplit(":", 1))
+        images.client().images.remove(ASIDE)
 
     return take
 
