@@ -97,6 +97,7 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
         "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
     }
+    facts["built_images"] = built_images(client, project, rendered)
     facts["images_to_pull"] = images_to_pull(client, facts["services"], edits.added_services(services, release))
     facts["components"] = _components(services, release, params["migrations"])
     facts["database"] = _database_facts(params, project, facts["components"])
@@ -122,6 +123,17 @@ def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], added
     wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]} | set(added.values())
     present = {name for image in client.api.images() for name in (image["RepoTags"] or []) + (image["RepoDigests"] or [])}
     return sorted(one for one in wanted if one not in present and f"{one}:latest" not in present)
+
+
+def built_images(client: Any, project: compose.Project, rendered: Mapping[str, Any]) -> List[Dict[str, str]]:
+    """Return what is built here and runs under the name that docker-compose 1 gave it: the name that Compose v2 wants, and the id."""
+    present = {name for image in client.api.images() for name in image["RepoTags"] or []}
+    found = []
+    for name, service in sorted(rendered.get("services", {}).items()):
+        container, wanted = project.service(name), f"{project.name}-{name}"
+        if service.get("build") and not service.get("image") and container is not None and f"{wanted}:latest" not in present:
+            found.append({"name": wanted, "id": container.attrs["Image"]})
+    return found
 
 
 def unlabelled_networks(client: Any, rendered: Mapping[str, Any]) -> List[str]:

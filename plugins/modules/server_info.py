@@ -71,6 +71,10 @@ server:
     project:
       description: Name, directory, Compose files and deployed files of the Compose project.
       type: dict
+    built_images:
+      description: Images that are built here and run under the name of docker-compose 1, with the name that Compose v2 wants and the id.
+      type: list
+      elements: dict
     services:
       description: Every Compose service with its image, container, state, volumes and active Spring profiles.
       type: dict
