@@ -164,6 +164,14 @@ def rolled_back(journal: Journal) -> bool:
     return journal is not None and journal["phase"] == "rollback" and bool(journal["finished"])
 
 
+def never_begun(params: Mapping[str, Any]) -> bool:
+    """Tell whether nothing was ever begun here: no journal, no backup, and the release before runs throughout."""
+    server = params["server"]
+    running = all(one["status"] == "running" for one in server["services"].values() if one["component"])
+    before = server["release"] in params["release"]["upgrades_from"] and running
+    return params["journal"] is None and not params["backup"] and not known_backups(params["backup_dir"]) and before
+
+
 def database_untouched(journal: Journal, server: Mapping[str, Any], release: Mapping[str, Any]) -> bool:
     """Tell whether the journal and the database agree that nothing of the new release was ever started on it."""
     if journal is None or not complete(journal) or begun(journal, "start"):
@@ -269,6 +277,9 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
     }
     if rolled_back(journal) and params["backup"] in (None, backup_of(journal)):
         result["nothing"] = f"run {journal['run_id']} was rolled back at {journal['finished']} UTC"
+        return result
+    if never_begun(params):
+        result["nothing"] = f"no upgrade was begun: there is neither a journal nor a backup, and it runs as {server['release']}"
         return result
     if needed and not folder:
         result["refused"].append(no_backup(journal, params["backup_dir"]))

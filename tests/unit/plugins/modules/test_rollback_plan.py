@@ -15,6 +15,7 @@ MIGRATIONS = {"auth": {"versions": {"3.2.0": ["1", "2"], "4.0.0": ["1", "2", "3"
 SERVER = {
     "database": {"identity": IDENTITY, "error": None},
     "release": "3.3.1",
+    "services": {"auth": {"component": "auth", "status": "running"}, "db": {"component": None, "status": "exited"}},
     "components": [
         {"name": "auth", "service": "auth", "schema": "auth", "path": "/auth", "version": "4.0.0", "migrations": ["1", "2", "3"]},
         {"name": "diagnostics", "service": "diagnostics", "schema": None, "path": "/diagnostics", "version": "1.0.1", "migrations": []},
@@ -109,6 +110,16 @@ def test_without_a_backup_those_that_are_there_are_named(tmp_path):
     assert f"Backups in {tmp_path}: {tmp_path}/2. Name the right one" in sentence
     (sentence,) = plan(journal(step("start")))["refused"]
     assert "The journal of run 20261123T010000Z knows no backup" in sentence
+
+
+def test_where_no_upgrade_was_begun_there_is_nothing_to_do(tmp_path):
+    assert plan(None, backup_dir=tmp_path)["nothing"] == (
+        "no upgrade was begun: there is neither a journal nor a backup, and it runs as 3.3.1"
+    )
+    stopped = {**SERVER, "services": {"auth": {"component": "auth", "status": "exited"}}}
+    for server in (stopped, {**SERVER, "release": "3.4.0"}):
+        found = plan(None, server, backup_dir=tmp_path)
+        assert not found["nothing"] and "There is no journal of an upgrade" in found["refused"][0]
 
 
 def test_a_damaged_backup_is_refused():
