@@ -26,7 +26,7 @@ options:
   database_wait:
     description:
       - Seconds to wait for a database that does not accept connections yet. Nobody waits for a container that does not run.
-      - A database that has not come by then is told of in RV(server.database.error), as without waiting.
+      - A database that has not come by then is told of in C(error) of RV(server), as without waiting.
     type: int
     default: 0
 attributes:
