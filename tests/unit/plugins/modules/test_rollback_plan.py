@@ -119,7 +119,8 @@ def test_where_no_upgrade_was_begun_there_is_nothing_to_do(tmp_path):
     stopped = {**SERVER, "services": {"auth": {"component": "auth", "status": "exited"}}}
     for server in (stopped, {**SERVER, "release": "3.4.0"}):
         found = plan(None, server, backup_dir=tmp_path)
-        assert not found["nothing"] and "There is no journal of an upgrade" in found["refused"][0]
+        assert not found["nothing"]
+        assert "There is no journal of an upgrade" in found["refused"][0]
 
 
 def test_a_damaged_backup_is_refused():
