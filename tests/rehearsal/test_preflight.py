@@ -401,6 +401,7 @@ def test_an_upgrade_that_failed_half_way_is_refused_with_a_table(server: Server)
     assert [name for name, one in findings.items() if one["status"] == "refused"] == []
 
 
+@pytest.mark.long
 def test_an_upgrade_begun_by_hand_is_brought_to_its_end(server: Server) -> None:
     """Somebody has found the flag; 3.4 runs, and nobody has copied the contact details, while users have begun to work."""
     images.arm("reference-ui", TARGET["reference-ui"], "")
