@@ -10,14 +10,14 @@ import os
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, server
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, server
 
 PROFILE_KEYS = ("spring_profiles_active", "SPRING_PROFILES_ACTIVE")
 
 
 def rendered(seen: server.Look) -> Dict[str, Any]:
     """Return what the files say, for those checks that a resumed run is held to as well."""
-    texts = server.read_texts(seen.files)
+    texts = edits.read_texts(seen.files)
     users = [service for service in seen.services if service.component and "DATABASE_URL" in service.environment]
     bare = [service.name for service in users if "production" not in deployment.active_profiles(service)]
     return {
@@ -70,7 +70,7 @@ def places(service: str, keys: Sequence[str], raw: Mapping[str, Any], texts: Map
             found += [_place(path, number) for number, line in lines if named.search(line)]
     listed = [one["path"] if isinstance(one, dict) else one for one in facts.get("env_file") or []]
     assigned = re.compile(rf"\s*(?:export\s+)?(?:{'|'.join(map(re.escape, keys))})\s*[=:]")
-    for path, text in reversed(list(server.read_texts([os.path.join(src, one) for one in listed]).items())):
+    for path, text in reversed(list(edits.read_texts([os.path.join(src, one) for one in listed]).items())):
         found += [_place(path, number) for number, line in enumerate(text.splitlines(), 1) if assigned.match(line)]
     return found
 
@@ -111,7 +111,7 @@ def moved_tags(seen: server.Look) -> Dict[str, Dict[str, str]]:
 
 def environment_differences(seen: server.Look) -> List[Dict[str, Any]]:
     """Return the variables that Compose renders with another value than the containers have, without the values."""
-    texts, found = server.read_texts(seen.files), {}
+    texts, found = edits.read_texts(seen.files), {}
     for service in seen.services:
         container = seen.project.service(service.name)
         if container is None or service.one_shot:

@@ -20,6 +20,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     compose,
     database,
     deployment,
+    edits,
     engine,
     reach,
     registrations,
@@ -213,10 +214,10 @@ def resident(container: Optional[Any]) -> int:
     pids, total = [pid] if pid else [], 0
     while pids:
         one = pids.pop()
-        status = server.read_texts([f"/proc/{one}/status"]).get(f"/proc/{one}/status", "")
+        status = edits.read_texts([f"/proc/{one}/status"]).get(f"/proc/{one}/status", "")
         total += sum(int(size) << 10 for size in re.findall(r"^VmRSS:\s+(\d+)", status, re.MULTILINE))
         children = f"/proc/{one}/task/{one}/children"
-        pids += [int(child) for child in server.read_texts([children]).get(children, "").split()]
+        pids += [int(child) for child in edits.read_texts([children]).get(children, "").split()]
     return total
 
 

@@ -17,7 +17,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     engine,
     outlook,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.edits import read_texts  # noqa: F401
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # A migration or somebody's session may hold a table: a look says so and does not wait with it.

@@ -11,6 +11,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import outlook
 
 LABEL = "com.docker.compose.project."
 
+
 def container(created, files, folder="/srv"):
     labels = {LABEL + "config_files": files, LABEL + "working_dir": folder} if files else {}
     return SimpleNamespace(labels=labels, attrs={"Created": created})
