@@ -155,6 +155,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             yield Story(server, expected, before, refused, here_before, upgraded, here_after, again)
 
 
+@pytest.mark.long
 def test_no_route_leads_from_here_to_its_containers(story: Story) -> None:
     (network,) = story.server.container("consul").attrs["NetworkSettings"]["Networks"].values()
     routes = [one["dst"] for one in json.loads(outside.run("ip", "-json", "-4", "route")) if one["dst"] != "default"]
@@ -162,6 +163,7 @@ def test_no_route_leads_from_here_to_its_containers(story: Story) -> None:
     assert [one for one in routes if ipaddress.ip_address(network["IPAddress"]) in ipaddress.ip_network(one)] == []
 
 
+@pytest.mark.long
 def test_a_database_in_compose_on_a_remote_engine_is_refused(story: Story) -> None:
     run = story.refused["database"]
     assert run.code != 0
@@ -169,12 +171,14 @@ def test_a_database_in_compose_on_a_remote_engine_is_refused(story: Story) -> No
     assert "Expected an engine on this host: run this on the Docker host." in one_line(run)
 
 
+@pytest.mark.long
 def test_the_firewall_here_keeps_nobody_from_a_remote_engine(story: Story) -> None:
     run = story.refused["firewall"]
     assert run.code != 0
     assert "Expected the firewall of the host that runs the containers: run this there, or set openlmis_gate" in one_line(run)
 
 
+@pytest.mark.long
 def test_a_compose_that_is_too_old_is_refused_with_what_its_update_does(story: Story) -> None:
     run = story.refused["compose"]
     assert run.code != 0
@@ -182,6 +186,7 @@ def test_a_compose_that_is_too_old_is_refused_with_what_its_update_does(story: S
     assert "makes every container anew" in one_line(run)
 
 
+@pytest.mark.long
 def test_it_is_upgraded_with_its_database_outside(story: Story) -> None:
     assert story.upgrade.code == 0, story.upgrade.text
     assert len(story.expected) >= 60
@@ -193,16 +198,19 @@ def test_it_is_upgraded_with_its_database_outside(story: Story) -> None:
     assert external.PASSWORD not in story.upgrade.text + (story.server.state_dir / "journal.json").read_text()
 
 
+@pytest.mark.long
 def test_each_user_s_details_equal_the_expectation(story: Story) -> None:
     assert story.server.contact_details() == expected_contact_details(story.server.users())
 
 
+@pytest.mark.long
 def test_with_tcp_in_its_address_there_is_nothing_left_to_do(story: Story) -> None:
     assert story.again.code == 0, story.again.text
     assert story.again.recap("changed") == 0
     assert "Nothing to do" in story.again.text
 
 
+@pytest.mark.long
 def test_the_engine_of_this_host_was_left_alone(story: Story) -> None:
     assert story.here_after == story.here_before
 

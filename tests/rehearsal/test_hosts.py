@@ -102,6 +102,7 @@ def test_no_server_is_begun_after_one_has_failed(host: Host) -> None:
     assert host.server.fingerprint() == before
 
 
+@pytest.mark.long
 def test_the_healthy_servers_of_a_batch_are_finished_and_the_next_batch_is_not_begun(host: Host) -> None:
     names = ("first", "gone", "second", "third", "fourth")
     servers = {name: host.variables(openlmis_python_venv=VENV, **own_folders(host, name)) for name in names}
@@ -115,6 +116,7 @@ def test_the_healthy_servers_of_a_batch_are_finished_and_the_next_batch_is_not_b
     assert len(re.findall(r"^ok .*production", run.text, re.MULTILINE)) == 2
 
 
+@pytest.mark.long
 def test_without_root_the_firewall_is_refused_and_the_way_out_is_named(host: Host) -> None:
     host.sh("printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' >/etc/pip.conf")
     run = host.run(UPGRADE, {"lmis": {**ordinary(host), "openlmis_gate": "firewall"}}, *CHECK)

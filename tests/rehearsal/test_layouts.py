@@ -226,17 +226,13 @@ def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
     return pytest.param((layout, release, place), id=f"{layout.name}{started}{lies} from {release}", marks=marks)
 
 
-# The one that differs most from the reference distribution; the rest takes minutes (and test_databases.py has every layout with every
-# other place).
-SHORT: list[tuple[Layout, str, Place | None]] = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume)]
+# A whole upgrade takes minutes. test_databases.py has every layout with every other place.
 LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
-LONG: list[tuple[Layout, str, Place | None]] = [(ANGOLA, "3.3.0", folder_of_the_host)]
-LONG += [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
+WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume), (ANGOLA, "3.3.0", folder_of_the_host)]
+WHOLE += [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
 
 
-@pytest.fixture(
-    scope="module", params=[case(*one) for one in SHORT] + [case(*one, pytest.mark.long) for one in LONG]
-)
+@pytest.fixture(scope="module", params=[case(*one, pytest.mark.long) for one in WHOLE])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Two upgrades of one server: the first changes everything, the second nothing."""
     layout, release, place = request.param

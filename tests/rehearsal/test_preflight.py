@@ -371,6 +371,7 @@ def restarted(container: Any) -> int:
 # -- begun by hand -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_an_upgrade_that_failed_half_way_is_refused_with_a_table(server: Server) -> None:
     """The published procedure by hand, as far as it goes: requisition skips migrations and dies; the UI finds no network."""
     images.arm("reference-ui", TARGET["reference-ui"], "no-network")
