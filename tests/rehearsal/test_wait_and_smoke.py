@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from ansible.module_utils.testing import patch_module_args
 with patch_module_args(json.loads(sys.argv[2])):
     importlib.import_module(sys.argv[1]).main()
 """
+DOCKER = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
 PASSWORD = "p@ss#w0rd"
 PERSONAL = "user ann@example.org, +258 84 123 4567, logs in with " + PASSWORD
 
@@ -43,7 +45,7 @@ class Run:
         self.seconds = 0.0
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUNNER, MODULES + module, json.dumps(arguments)],
-            env={"PYTHONPATH": str(CHECKOUT / ".cache" / "collections"), "PATH": "/usr/bin:/bin"},
+            env={"PYTHONPATH": str(CHECKOUT / ".cache" / "collections"), "PATH": "/usr/bin:/bin", **DOCKER},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
