@@ -68,12 +68,12 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def at_hang(self):
-        time.sleep(3)
+        time.sleep(12)
 
     def at_drip(self):
         self.send_response(200)
         self.end_headers()
-        for _dribble in range(60):
+        for _dribble in range(240):
             time.sleep(0.05)
             self.wfile.write(b" ")
             self.wfile.flush()
@@ -134,7 +134,7 @@ def test_a_name_that_does_not_resolve_is_a_problem_that_may_pass():
 def test_a_request_ends_in_time_whatever_the_server_does(server, path):
     begun = time.monotonic()
     found = Site(server.address, timeout=0.4).version(path)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 8
     assert found.problem.startswith("gives no answer (timed out")
 
 
