@@ -179,7 +179,6 @@ def test_without_a_terminal_and_without_a_word_nothing_begins(server: Server) ->
 # -- the traps -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_files_that_would_do_harm(server: Server) -> None:
     override = """services:
   fulfillment:
@@ -304,7 +303,6 @@ def test_a_tag_that_has_moved(server: Server) -> None:
     quiet(check(server))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a file system")
 def test_a_disk_that_is_too_small(server: Server) -> None:
     small = server.root / "small"
     small.mkdir()

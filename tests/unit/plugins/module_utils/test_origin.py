@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -20,8 +19,6 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def checkout(tmp_path):
-    if not shutil.which("git"):
-        pytest.skip("git is not installed")
     for name in ("docker-compose.yml", ".env"):
         (tmp_path / name).write_text("A=1\n")
     git(tmp_path, "init")
