@@ -54,6 +54,11 @@ def ordinary(host: Host) -> dict[str, object]:
     return host.variables(ORDINARY, openlmis_gate="none", openlmis_python_venv=f"/home/{ORDINARY}/python", **own_folders(host, ORDINARY))
 
 
+def offer_wheels(host: Host) -> None:
+    """Give the host's pip a folder of wheels and no package index, as a site without access to one does."""
+    host.sh("printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' >/etc/pip.conf")
+
+
 def test_a_host_without_the_libraries_is_told_both_remedies(host: Host) -> None:
     before = host.server.fingerprint()
     run = host.run(UPGRADE, {"lmis": host.variables()}, *CHECK)
@@ -118,13 +123,14 @@ def test_the_healthy_servers_of_a_batch_are_finished_and_the_next_batch_is_not_b
 
 @pytest.mark.long
 def test_without_root_the_firewall_is_refused_and_the_way_out_is_named(host: Host) -> None:
-    host.sh("printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' >/etc/pip.conf")
+    offer_wheels(host)
     run = host.run(UPGRADE, {"lmis": {**ordinary(host), "openlmis_gate": "firewall"}}, *CHECK)
     assert run.code != 0
     assert re.search(r"root.*openlmis_gate", run.text)
 
 
 def test_a_user_of_docker_without_root_looks_at_the_server(host: Host) -> None:
+    offer_wheels(host)
     run = host.run(UPGRADE, {"lmis": ordinary(host)}, *CHECK)
     assert run.code == 0, run.text[-3000:]
     assert host.sh(f"stat --format %U /home/{ORDINARY}/python").strip() == ORDINARY
@@ -138,6 +144,7 @@ def test_a_whole_upgrade_over_ssh_with_sudo_and_the_way_back(host: Host) -> None
 
 @pytest.mark.long
 def test_a_whole_upgrade_without_root_and_the_way_back(host: Host) -> None:
+    offer_wheels(host)
     host.sh(f"chown --recursive {ORDINARY} {host.server.project_src}")
     there_and_back(host, ordinary(host))
     assert host.sh(f"stat --format '%U %a' {host.server.root}/{ORDINARY}/state/journal.json") == f"{ORDINARY} 600\n"
