@@ -226,13 +226,13 @@ def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
     return pytest.param((layout, release, place), id=f"{layout.name}{started}{lies} from {release}", marks=marks)
 
 
-# A whole upgrade takes minutes. test_databases.py has every layout with every other place.
+# WHOLE, with test_upgrade.py and test_databases.py, has each layout, each place of the database and both releases once; the rest is long.
 LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
 WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume), (ANGOLA, "3.3.0", folder_of_the_host)]
-WHOLE += [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
+REST: list[tuple[Layout, str, Place | None]] = [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
 
 
-@pytest.fixture(scope="module", params=[case(*one, pytest.mark.long) for one in WHOLE])
+@pytest.fixture(scope="module", params=[case(*one) for one in WHOLE] + [case(*one, pytest.mark.long) for one in REST])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Two upgrades of one server: the first changes everything, the second nothing."""
     layout, release, place = request.param
