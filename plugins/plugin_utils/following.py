@@ -35,8 +35,9 @@ def clock(seconds: float) -> str:
 def line(name: str, said: str, elapsed: float, expected: float | None, host: str = "") -> str:
     """Return the line that says what is known of a task under way; times in seconds."""
     parts = [*filter(None, [said]), f"{clock(elapsed)} so far"]
-    if expected and elapsed < expected:
-        parts.append(f"about {clock(expected - elapsed)} left")
+    left = (expected or 0) - int(elapsed)
+    if left > 0:
+        parts.append(f"about {clock(left)} left")
     elif expected:
         parts.append(f"a rehearsal took {clock(expected)}")
     return f"  {f'{host} ' if host else ''}{name}: {', '.join(parts)}"
