@@ -241,6 +241,26 @@ def test_the_commands_of_the_documentation_restore_it(server: Server) -> None:
     administer(server, "ALTER DATABASE open_lmis_failed RENAME TO open_lmis")
 
 
+SEEN = {
+    "slow dump": [r"0 of \d+ tables, 0\.0 MiB"],
+    "slow proof": [r"written; counting the rows in it, 0 of \d+ tables", r"written; reading all of it back"],
+}
+
+
+@pytest.mark.parametrize("slow", SEEN)
+def test_how_far_it_is_stands_in_a_file(server: Server, slow: str, tmp_path: pathlib.Path) -> None:
+    damage(server, slow)
+    path, seen = tmp_path / "progress", set()
+    module = Module("database_backup", **begun(server, progress_file=str(path)))
+    while module.process.poll() is None:
+        seen.add(path.read_text() if path.exists() else "")
+        time.sleep(0.1)
+    assert "msg" not in module.result()
+    for wanted in SEEN[slow]:
+        assert any(re.fullmatch(wanted, text) for text in seen), seen
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 # -- damages -------------------------------------------------------------------------------------------------------
 
 DAMAGES = {

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -292,6 +293,24 @@ def test_killed_in_the_middle_it_is_made_anew(project: Project, user: str) -> No
     assert not result.get("failed"), result
     assert project.content() == project.before
     assert project.databases() == ["open_lmis", "open_lmis_failed_20261123T020000Z"]
+
+
+def test_how_far_it_is_stands_in_a_file(project: Project, tmp_path: pathlib.Path) -> None:
+    path, held = tmp_path / "progress", None
+    process = project.start("database_restore", **project.options(progress_file=str(path)))
+    while held is None:
+        assert process.poll() is None, process.communicate()
+        held = next((one for one in project.ours() if "restore-2" in one), None)
+        time.sleep(0.01)
+    project.engine.containers.get(held).pause()
+    seen = re.compile(r"\d+ of \d+ tables with rows, \d+ MiB in the database")
+    until = time.monotonic() + 20
+    while not (path.exists() and seen.fullmatch(path.read_text())):
+        assert time.monotonic() < until, path.read_text() if path.exists() else "nothing"
+        time.sleep(0.1)
+    project.engine.containers.get(held).unpause()
+    assert not json.loads(process.communicate()[0]).get("failed")
+    assert project.content() == project.before
 
 
 def test_sessions_that_come_back_at_once_do_not_keep_it_from_changing_names(project: Project) -> None:

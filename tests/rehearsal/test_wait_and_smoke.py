@@ -268,6 +268,27 @@ def test_what_is_not_there_yet_is_waited_for(project: Project) -> None:
     assert result["components"]["auth"]["seconds"] > 3
 
 
+def test_how_far_it_is_stands_in_a_file_and_the_last_answer_ends_it(project: Project, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "progress"
+
+    def until_it_says(text: str) -> None:
+        until = time.monotonic() + 20
+        while not path.exists() or path.read_text() != text:
+            assert time.monotonic() < until, path.read_text() if path.exists() else "nothing"
+            time.sleep(0.05)
+
+    project.history("auth", "1")
+    run = project.wait(interval=1, progress_file=str(path))
+    until_it_says("0 of 1 components ready; auth at 1 (1 of 2)")
+    project.history("auth", "2")
+    until_it_says("0 of 1 components ready; no answer yet from auth (all migrations applied)")
+    project.answer("/auth", "2")
+    answered = time.monotonic()
+    result = run.result()
+    assert not result.get("failed"), result["msg"]
+    assert time.monotonic() - answered < 2
+
+
 def test_a_gateway_that_comes_late_is_waited_for(project: Project) -> None:
     project.history("auth", "1", "2")
     port = project.close_gateway()
