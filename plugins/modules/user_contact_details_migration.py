@@ -739,16 +739,18 @@ def migrate(params: dict[str, Any], check_mode: bool, diff: bool, warn: Any) -> 
     return result
 
 
+def argument_spec() -> dict[str, Any]:
+    """The module's options; the container image takes them from its environment."""
+    return {
+        **connection_argument_spec(),
+        "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
+        "lock_timeout": {"type": "int", "default": 30},
+        "statement_timeout": {"type": "int", "default": 900},
+    }
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **connection_argument_spec(),
-            "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
-            "lock_timeout": {"type": "int", "default": 30},
-            "statement_timeout": {"type": "int", "default": 900},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     require_psycopg2(module)
     try:
         result = migrate(module.params, module.check_mode, module._diff, module.warn)
