@@ -14,18 +14,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.progress import Progress
 from ansible_collections.openlmis.operations.plugins.modules.user_contact_details_migration import (
     argument_spec,
     migrate,
 )
 
-# They ask a Docker Engine, which there is none of in here: a service of Compose is found by its network instead.
-LEFT_OUT = ("project_src", "project_name")
+# There is no Docker Engine in here to ask for a project, which is found by its network instead; progress is printed.
+LEFT_OUT = ("project_src", "project_name", "progress_file", "expected_seconds")
 SETTINGS = ("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD")
 # Of the result, in this order.
 COUNTS = {
@@ -43,6 +44,13 @@ NETWORK = "In this container there is no project_src: docker run --network PROJE
 def say(text: str) -> None:
     """One line of progress, with the time."""
     print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+class Printed(Progress):
+    """Progress that is printed at once, each step of the copy on a line."""
+
+    def say(self, what: str | Callable[[], str]) -> None:
+        say(what() if callable(what) else what)
 
 
 def specification() -> dict[str, Any]:
@@ -84,7 +92,7 @@ def run(environment: Mapping[str, str]) -> None:
     for warning in read_differently(environment):
         say("Warning: %s" % warning)
     say("Copying users' contact details%s ..." % (" (check mode: all of it is rolled back)" if check_mode else ""))
-    result = migrate(options, check_mode, False, lambda warning: say("Warning: %s" % warning))
+    result = migrate(options, check_mode, False, lambda warning: say("Warning: %s" % warning), Printed())
     for name, meaning in COUNTS.items():
         print("%17s %7d   %s" % (name, result[name], meaning))
     for user in result["kept_users"]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import gzip
 import os
@@ -13,7 +14,7 @@ import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import contents
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -87,6 +88,15 @@ def data_files(folder: str) -> Dict[str, str]:
     return {os.path.basename(path).split(".")[0]: path for path in paths}
 
 
+def written(folder: str) -> Tuple[int, int]:
+    """Return for how many tables a dump under way has a file, and the bytes of all files."""
+    sizes = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            sizes[entry.name] = entry.stat().st_size
+    return sum(1 for name in sizes if re.match(r"\d+\.dat", name)), sum(sizes.values())
+
+
 def archived_rows(path: str) -> int:
     """Return the rows in one data file, compressed or not; reads all of it. Raises OperationError for a damaged one."""
     opener = gzip.open if path.endswith(".gz") else open
@@ -109,9 +119,17 @@ def large_objects(folder: str) -> int:
 
 
 def row_problems(
-    folder: str, listing: Listing, tables: Sequence[contents.Table], counted: Dict[str, int], jobs: int
+    folder: str,
+    listing: Listing,
+    tables: Sequence[contents.Table],
+    counted: Dict[str, int],
+    jobs: int,
+    done: Callable[[str], Any] = contents.untold,
 ) -> List[str]:
-    """Return one sentence for each table whose rows in the dump are not those that were counted in its snapshot."""
+    """Return one sentence for each table whose rows in the dump are not those that were counted in its snapshot.
+
+    C(done) is told of each table that has been compared.
+    """
     files = data_files(folder)
 
     def problem(table: contents.Table) -> str:
@@ -125,8 +143,13 @@ def row_problems(
         except OperationError as error:
             return f"the file {os.path.basename(path)} with the data of {table.key()} {error}"
 
+    def compared(table: contents.Table) -> str:
+        sentence = problem(table)
+        done(table.key())
+        return sentence
+
     with ThreadPoolExecutor(jobs) as pool:
-        found = list(pool.map(problem, tables))
+        found = list(pool.map(compared, tables))
     found.append(compare("pg_largeobject", counted.get(contents.LARGE_OBJECTS, 0), large_objects(folder)))
     known = {table.oid for table in tables}
     found += [

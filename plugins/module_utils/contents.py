@@ -10,7 +10,7 @@ inherit from it; of an extension's tables only the rows that the extension marks
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
@@ -38,6 +38,10 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%
 AND (x.table_oid IS NOT NULL OR NOT EXISTS (
   SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
 ORDER BY 1, 2
+"""
+RESTORED = """
+SELECT count(*), pg_database_size(current_database()) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND pg_relation_size(c.oid) > 0
 """
 SEQUENCES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -76,22 +80,31 @@ def tables(cursor: Any) -> List[Table]:
     return [Table(*row) for row in cursor.fetchall()]
 
 
-def count_rows(cursor: Any) -> Dict[str, int]:
-    """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them."""
+def untold(_table: str) -> None:
+    """Be told of a table that is done, and do nothing."""
+
+
+def count_rows(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, int]:
+    """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them.
+
+    C(done) is told of each table that has been counted.
+    """
     fix_settings(cursor)
     rows = {}
     for table in tables(cursor):
         cursor.execute(f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}")
         rows[table.key()] = cursor.fetchone()[0]
+        done(table.key())
     cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
     (large_objects,) = cursor.fetchone()
     return {**rows, LARGE_OBJECTS: large_objects} if large_objects else rows
 
 
-def content_hashes(cursor: Any) -> Dict[str, str]:
+def content_hashes(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, str]:
     """Return a hash of the content of every table, of every sequence's value and of all large objects, as the transaction sees them.
 
     Rows may come in any order, and none is held in memory: the hash is their number and the sum of their MD5 hashes.
+    C(done) is told of each that has been read.
     """
     fix_settings(cursor)
     texts = {
@@ -104,7 +117,11 @@ def content_hashes(cursor: Any) -> Dict[str, str]:
     cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_largeobject_metadata)")
     if cursor.fetchone()[0]:
         texts[LARGE_OBJECTS] = "SELECT md5(oid::text || md5(lo_get(oid))) FROM pg_largeobject_metadata"
-    return {key: _sum(cursor, text) for key, text in texts.items()}
+    hashes = {}
+    for key, text in texts.items():
+        hashes[key] = _sum(cursor, text)
+        done(key)
+    return hashes
 
 
 def _sum(cursor: Any, select: str) -> str:
@@ -115,6 +132,13 @@ def _sum(cursor: Any, select: str) -> str:
     )
     rows, high, low = cursor.fetchone()
     return "%d:%016x%016x" % (rows, int(high) % 2**64, int(low) % 2**64)
+
+
+def restored(cursor: Any, rows: Dict[str, int]) -> str:
+    """Say how far the restore of tables with so many rows into this database is: a table under way counts, too."""
+    cursor.execute(RESTORED)
+    filled, size = cursor.fetchone()
+    return f"{filled} of {sum(1 for count in rows.values() if count)} tables with rows, {size // 2**20} MiB in the database"
 
 
 def differences(expected: Dict[str, Any], found: Dict[str, Any]) -> List[str]:

@@ -111,6 +111,26 @@ def lacks(component: Component, history: History | None, answer: Version | None)
     return found
 
 
+def how_far(learned: Mapping[Component, tuple[History | None, Version | None]]) -> str:
+    """How many components are ready, and at which migration each of the others is; learned has history and answer of each."""
+    found = {component: known for component, known in learned.items() if lacks(component, *known)}
+    said = [f"{len(learned) - len(found)} of {len(learned)} components ready"]
+    migrated = []
+    for component, (history, _answer) in found.items():
+        missing = missing_migrations(component, history)
+        if not missing:
+            migrated.append(component.name)
+        elif isinstance(history, frozenset):
+            applied = [version for version in component.migrations if version not in missing]
+            newest = applied[-1] if applied else "no migration yet"
+            said.append(f"{component.name} at {newest} ({len(applied)} of {len(component.migrations)})")
+        else:
+            said.append(f"{component.name}'s history {history or 'was not read yet'}")
+    if migrated:
+        said.append(f"no answer yet from {', '.join(migrated)} (all migrations applied)")
+    return "; ".join(said)
+
+
 def contradiction(component: Component, history: History | None, answer: Version | None) -> str:
     """Why a component will never be ready, by a history that was read after it had answered; else empty.
 

@@ -26,6 +26,7 @@ author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
   - openlmis.operations.database
+  - openlmis.operations.progress
 options:
   project_src:
     description: Directory of the deployment's Compose file.
@@ -129,7 +130,7 @@ import shutil
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import (
@@ -139,6 +140,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     compose,
     contents,
     database,
+    progress,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
@@ -223,8 +225,9 @@ def room_problem(needs: Mapping[str, int], free: Mapping[str, int], places: Mapp
 class Backup:
     """One dump of one database, from the export of the snapshot to the proof."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: AnsibleModule, progressing: progress.Progress) -> None:
         params = module.params
+        self.progress = progressing
         self.check_mode, self.verify = module.check_mode, params["verify"]
         self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
         self.partial = os.path.join(self.dest, "database.partial")
@@ -262,8 +265,9 @@ class Backup:
             dumped = time.time()
             self._prove(draft["tables"], begin, dumped)
             if scratch is not None:
-                self._prove_by_restoring(scratch, draft["hashes"])
+                self._prove_by_restoring(scratch, draft["hashes"], draft["tables"])
         database_folder = os.path.join(self.dest, "database")
+        self.progress.say("syncing to the disk and taking checksums")
         backups.sync_tree(self.partial)
         os.rename(self.partial, database_folder)
         sizes, _links = backups.walk(self.dest)
@@ -338,6 +342,8 @@ class Backup:
             f"--dbname={self.tools.dsn(self.settings.database)}",
         ]
         job = self.tools.start("dump", command)
+        counted: List[str] = []
+        self.progress.say(lambda: self._dumped(counted))
         try:
             # The snapshot lives as long as this transaction: count in it while pg_dump reads from it.
             properties = {
@@ -350,7 +356,7 @@ class Backup:
                 "database": properties,
                 "server_version": self.facts["server_version"],
                 "histories": histories(cursor),
-                "tables": contents.count_rows(cursor),
+                "tables": contents.count_rows(cursor, counted.append),
                 "verified": self.verify,
             }
             if self.verify == "restore":
@@ -361,6 +367,16 @@ class Backup:
         self._expect(self.tools.finish(job), "pg_dump", "A whole dump")
         draft["globals"] = self._dump_globals()
         return draft
+
+    def _dumped(self, counted: Sequence[str]) -> str:
+        """Say how far pg_dump is: of the tables that have a file each job may be at one still."""
+        begun, size = archive.written(self.partial)
+        rows = f", rows counted in {len(counted)}" if len(counted) < len(self.tables) else ""
+        return f"{max(0, begun - self.jobs)} of {len(self.tables)} tables, {progress.size(size)}{rows}"
+
+    def _say(self, doing: str, done: Sequence[str]) -> None:
+        """Have it told what is done with one table after the other."""
+        self.progress.say(lambda: f"{doing}, {len(done)} of {len(self.tables)} tables")
 
     def _dump_globals(self) -> str:
         """Write roles and tablespaces to globals.sql, as far as this role may read them, and say how far that was."""
@@ -382,6 +398,8 @@ class Backup:
     # -- proof ---------------------------------------------------------------------------------------------------
 
     def _prove(self, counted: Dict[str, int], begin: float, end: float) -> None:
+        compared: List[str] = []
+        self._say("written; counting the rows in it", compared)
         listed = self._expect(
             self.tools.finish(self.tools.start("list", ["pg_restore", "--list", self.tools.path(self.partial)])),
             "pg_restore --list",
@@ -389,12 +407,15 @@ class Backup:
         )
         listing = archive.parse_listing(listed)
         problems = archive.origin_problems(listing, self.facts["name"], self.facts["server_version"], begin, end)
-        problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs)
+        problems = problems or archive.row_problems(
+            self.partial, listing, self.tables, counted, self.jobs, compared.append
+        )
         if problems:
             raise OperationError(
                 f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot is"
                 " expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens again."
             )
+        self.progress.say("written; reading all of it back")
         whole = ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)]
         self._expect(
             self.tools.finish(self.tools.start("read-back", whole)),
@@ -463,7 +484,7 @@ class Backup:
             " or set openlmis_backup_verify to rows, which needs no more than reading. Nothing was dumped."
         )
 
-    def _prove_by_restoring(self, scratch: str, expected: Dict[str, str]) -> None:
+    def _prove_by_restoring(self, scratch: str, expected: Dict[str, str], rows: Dict[str, int]) -> None:
         command = [
             "pg_restore",
             f"--jobs={self.jobs}",
@@ -471,16 +492,24 @@ class Backup:
             "--no-password",
             f"--dbname={self.tools.dsn(scratch)}",
         ]
-        job = self.tools.start("restore", command + [self.tools.path(self.partial)])
-        self._expect(self.tools.finish(job), "pg_restore", "A dump that can be restored")
+        self.progress.say(lambda: f"written; restoring it into a scratch database, {self._restored(scratch, rows)}")
+        outcome = self.tools.finish(self.tools.start("restore", command + [self.tools.path(self.partial)]))
+        # From here on nobody looks into the scratch database, which may have to go.
+        compared: List[str] = []
+        self._say("restored into a scratch database; comparing contents", compared)
+        self._expect(outcome, "pg_restore", "A dump that can be restored")
         with self._connection(replace(self.settings, database=scratch)) as connection, connection.cursor() as cursor:
-            wrong = contents.differences(expected, contents.content_hashes(cursor))
+            wrong = contents.differences(expected, contents.content_hashes(cursor, compared.append))
         if wrong:
             raise OperationError(
                 f"The dump was restored, and its content is not what the database held: {', '.join(wrong[:SAID_AT_MOST])}"
                 f"{' and more' if len(wrong) > SAID_AT_MOST else ''}. Every value of the dump's own snapshot is expected. The dump was"
                 " removed; run again, and look at the disk's health when it happens again."
             )
+
+    def _restored(self, scratch: str, rows: Dict[str, int]) -> str:
+        with self._connection(replace(self.settings, database=scratch)) as connection, connection.cursor() as cursor:
+            return contents.restored(cursor, rows)
 
     # -- means ---------------------------------------------------------------------------------------------------
 
@@ -520,7 +549,7 @@ class Backup:
 
 def main() -> None:
     """Entry point of the module."""
-    spec = database.connection_argument_spec()
+    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
     spec.update(
         project_src={"type": "path", "required": True},
         dest={"type": "path", "required": True},
@@ -533,7 +562,9 @@ def main() -> None:
     compose.require_docker(module)
     database.require_psycopg2(module)
     try:
-        module.exit_json(**Backup(module).run())
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            result = Backup(module, progressing).run()
+        module.exit_json(**result)
     except OperationError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -26,6 +26,7 @@ author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
   - openlmis.operations.database
+  - openlmis.operations.progress
 options:
   project_src:
     required: true
@@ -152,6 +153,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     compose,
     contents,
     database,
+    progress,
     restoring,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
@@ -214,8 +216,10 @@ JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.d
 class Restore:
     """One backup on its way into the place of one database."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: AnsibleModule, progressing: progress.Progress) -> None:
         self.params = params = module.params
+        self.progress = progressing
+        self.progress.say("reading the backup")
         self.backup, self.run = params["backup"], params["run"]
         self.settings = database.resolve_connection(params)
         self.name = self.settings.database
@@ -375,12 +379,15 @@ class Restore:
     def restore(self) -> Dict[str, float]:
         """Make the fresh database, prove it and put it in its place; return the seconds."""
         begin = time.monotonic()
+        self.progress.say("making a fresh database")
         self.programs.sweep(self.backup)
         self._create_roles()
         self._drop_scratch()
         try:
             self._create_scratch()
-            self._pg_restore([] if self.superuser else self._emptied())
+            options = [] if self.superuser else self._emptied()
+            self.progress.say(self._restored)
+            self._pg_restore(options)
             restored = time.monotonic()
             self._prove()
             self._equip()
@@ -390,8 +397,13 @@ class Restore:
                 self._drop_scratch()
             raise
         proven = time.monotonic()
+        self.progress.say("changing names; sessions on the database are ended")
         self._swap()
         return {"restore": round(restored - begin, 1), "proof": round(proven - restored, 1)}
+
+    def _restored(self) -> str:
+        with self._inside(self.scratch) as cursor:
+            return contents.restored(cursor, self.manifest["tables"])
 
     def _create_roles(self) -> None:
         missing = self._missing_roles()
@@ -473,18 +485,23 @@ class Restore:
         return outcome.out
 
     def _prove(self) -> None:
+        hashes, tables = self.manifest.get("hashes"), self.manifest["tables"]
+        counted: List[str] = []
+        self.progress.say(lambda: f"restored; rows counted in {len(counted)} of {len(tables)} tables")
         with self._inside(self.scratch) as cursor:
             cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            wrong = contents.differences(self.manifest["tables"], contents.count_rows(cursor))
-            hashes = self.manifest.get("hashes")
+            wrong = contents.differences(tables, contents.count_rows(cursor, counted.append))
             if hashes and not wrong:
-                wrong = contents.differences(hashes, contents.content_hashes(cursor))
+                compared: List[str] = []
+                self.progress.say(lambda: f"restored; contents compared of {len(compared)} of {len(hashes)} tables and sequences")
+                wrong = contents.differences(hashes, contents.content_hashes(cursor, compared.append))
         if wrong:
             raise OperationError(
                 f"{len(wrong)} tables are not as they were when they were backed up: {', '.join(wrong[:10])}. Every row of every table is"
                 f" expected. {UNTOUCHED}, and so is the backup; look at the database server's log and disk, and run again."
             )
         # Nobody is to work with a database that the planner knows nothing of.
+        self.progress.say("restored; gathering the planner's statistics")
         with self._inside(self.scratch, autocommit=True) as cursor:
             cursor.execute("ANALYZE")
 
@@ -569,7 +586,7 @@ class Restore:
 
 def main() -> None:
     """Entry point of the module."""
-    spec = database.connection_argument_spec()
+    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
     spec["project_src"]["required"] = True
     spec.update(
         backup={"type": "path", "required": True},
@@ -586,11 +603,12 @@ def main() -> None:
     database.require_psycopg2(module)
     restore = None
     try:
-        restore = Restore(module)
-        result = restore.check()
-        result["changed"] = result["strategy"] != "done"
-        if result["changed"] and not module.check_mode:
-            result["duration"] = restore.restore()
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            restore = Restore(module, progressing)
+            result = restore.check()
+            result["changed"] = result["strategy"] != "done"
+            if result["changed"] and not module.check_mode:
+                result["duration"] = restore.restore()
         module.exit_json(**result)
     except OperationError as error:
         module.fail_json(msg=str(error))

@@ -51,6 +51,7 @@ options:
     default: 900
 extends_documentation_fragment:
   - openlmis.operations.database
+  - openlmis.operations.progress
 attributes:
   check_mode:
     description: Does everything, verification included, and rolls back.
@@ -168,6 +169,7 @@ import time
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import progress
 from ansible_collections.openlmis.operations.plugins.module_utils.database import (
     ConnectionSettings,
     connect,
@@ -512,8 +514,11 @@ def user_label(identity: str, username: bytes | None) -> str:
 class Migration:
     """One run over one connection."""
 
-    def __init__(self, connection: Any, settings: ConnectionSettings, params: dict[str, Any]) -> None:
+    def __init__(
+        self, connection: Any, settings: ConnectionSettings, params: dict[str, Any], progressing: progress.Progress
+    ) -> None:
         self.connection = connection
+        self.progress = progressing
         self.settings = settings
         self.update = params["on_existing"] == "update"
         self.lock_timeout = params["lock_timeout"]
@@ -531,6 +536,7 @@ class Migration:
             with self.connection.cursor() as cursor:
                 result = self._copy(cursor, diff)
             if not check_mode:
+                self.progress.say("committing")
                 self._step("While the transaction was committed", UNKNOWN_OUTCOME)
                 self.connection.commit()
         except psycopg2.Error as error:
@@ -543,12 +549,14 @@ class Migration:
         self.doing, self.state, self.began = doing, state, time.monotonic()
 
     def _copy(self, cursor: Any, diff: bool) -> dict[str, Any]:
+        self.progress.say("waiting until nobody writes to %s" % TARGET)
         self._step(LOCKING)
         cursor.execute(settings_sql(self.connection.server_version, self.lock_timeout, self.statement_timeout))
         cursor.execute(LOCK)
         self._step("While the tables were checked")
         shape = inspect(cursor, self.settings)
         self.source = mapped(shape, self.encoding)
+        self.progress.say("comparing users")
         self._step("While the users were compared")
         before = self._compare(cursor)
         missing = self._ids(cursor, "missing") if diff and before.missing else []
@@ -556,10 +564,13 @@ class Migration:
         correct = before.differing if self.update else 0
         after = before
         if before.missing or correct:
+            self.progress.say(f"looking for addresses that would collide, of {before.source:,} users")
             self._step("While addresses that would collide were looked for")
             self._refuse_collisions(cursor, shape)
+            self.progress.say(f"copying {before.missing:,} users, correcting {correct:,}")
             self._step("While the rows were written")
             self._write(cursor, before, correct)
+            self.progress.say(f"verifying {before.source:,} users")
             self._step("While the copy was verified")
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what a deferred trigger does must be verified, too
             after = self._compare(cursor)
@@ -710,7 +721,9 @@ def _picture(counts: Counts, missing: list[str], differing: list[str]) -> dict[s
     }
 
 
-def migrate(params: dict[str, Any], check_mode: bool, diff: bool, warn: Any) -> dict[str, Any]:
+def migrate(
+    params: dict[str, Any], check_mode: bool, diff: bool, warn: Any, progressing: progress.Progress
+) -> dict[str, Any]:
     """Resolve, connect, copy. Raises OperationError."""
     for option in ("lock_timeout", "statement_timeout"):
         if not 0 <= params[option] <= 2_000_000:
@@ -722,7 +735,7 @@ def migrate(params: dict[str, Any], check_mode: bool, diff: bool, warn: Any) -> 
     connection = connect(settings, APPLICATION_NAME)
     try:
         connection.set_session(isolation_level="REPEATABLE READ")
-        result = Migration(connection, settings, params).run(check_mode, diff)
+        result = Migration(connection, settings, params, progressing).run(check_mode, diff)
     finally:
         connection.close()
     result["duration"] = round(time.monotonic() - began, 3)
@@ -743,6 +756,7 @@ def argument_spec() -> dict[str, Any]:
     """The module's options; the container image takes them from its environment."""
     return {
         **connection_argument_spec(),
+        **progress.argument_spec(),
         "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
         "lock_timeout": {"type": "int", "default": 30},
         "statement_timeout": {"type": "int", "default": 900},
@@ -753,7 +767,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     require_psycopg2(module)
     try:
-        result = migrate(module.params, module.check_mode, module._diff, module.warn)
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            result = migrate(module.params, module.check_mode, module._diff, module.warn, progressing)
     except OperationError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -35,10 +35,11 @@ options:
   interval:
     description: Seconds between two looks at containers, histories and versions.
     type: float
-    default: 2
+    default: 1
 extends_documentation_fragment:
   - openlmis.operations.site
   - openlmis.operations.database
+  - openlmis.operations.progress
 attributes:
   check_mode:
     description: Says what would be waited for, and returns at once.
@@ -129,6 +130,7 @@ import time
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import progress
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
     docker_client,
     find_project,
@@ -146,6 +148,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
     History,
     contradiction,
     find_crash,
+    how_far,
     lacks,
     missing_migrations,
     not_running,
@@ -345,6 +348,10 @@ class Wait:
                 self.ready_at.setdefault(component.name, time.monotonic() - self.begun)
         return len(self.ready_at) == len(self.components)
 
+    def how_far(self) -> str:
+        """How far all are, in one line."""
+        return how_far({component: self.learned(component) for component in self.components})
+
     def timed_out(self) -> NotReady:
         reached = self.reached()["components"]
         lacking = [f"{name}: {', '.join(one['lacks'])}" for name, one in reached.items() if one["lacks"]]
@@ -389,12 +396,12 @@ def intention(components: list[Component], services: list[str]) -> str:
 
 def main() -> None:
     """Entry point."""
-    spec = {**connection_argument_spec(), **site_argument_spec()}
+    spec = {**connection_argument_spec(), **site_argument_spec(), **progress.argument_spec()}
     spec["project_src"]["required"] = True
     spec.update(
         services={"type": "list", "elements": "str", "default": []},
         timeout={"type": "int", "default": 1800},
-        interval={"type": "float", "default": 2},
+        interval={"type": "float", "default": 1},
     )
     module = AnsibleModule(spec, supports_check_mode=True)
     require_docker(module)
@@ -405,7 +412,9 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(changed=False, msg=intention(components, module.params["services"]))
         wait = Wait(module.params, components)
-        wait.until_ready()
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            progressing.say(wait.how_far)
+            wait.until_ready()
     except OperationError as error:
         reached = wait.reached() if wait else {}
         module.fail_json(msg=str(error), **reached, **getattr(error, "facts", {}))

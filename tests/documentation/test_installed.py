@@ -22,8 +22,9 @@ CHECKOUT = pathlib.Path(__file__).resolve().parent.parent.parent
 COLLECTION = "openlmis.operations"
 ROLE = f"{COLLECTION}.openlmis"
 SPECS = yaml.safe_load((CHECKOUT / "roles/openlmis/meta/argument_specs.yml").read_text())["argument_specs"]
-# Action plugins and doc fragments have no documentation of their own: the module of the same name has it.
+# An action plugin's documentation is the module's of its name.
 TYPES = ("module", "lookup")
+WITHOUT = {"action", "doc_fragments", "module_utils", "plugin_utils"}
 FOLDERS = {"module": "modules"}
 
 
@@ -57,7 +58,7 @@ def undescribed(options: dict[str, Any], path: str = "") -> Iterator[str]:
 
 def test_every_plugin_folder_is_looked_at() -> None:
     folders = {path.name for path in (CHECKOUT / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {FOLDERS.get(kind, kind) for kind in TYPES} | {"action", "doc_fragments", "module_utils"}
+    assert folders == {FOLDERS.get(kind, kind) for kind in TYPES} | WITHOUT
     actions = {path.stem for path in (CHECKOUT / "plugins/action").glob("*.py")} - {"__init__"}
     assert actions <= {name for kind, name in plugins() if kind == "module"}
 

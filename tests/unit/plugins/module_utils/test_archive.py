@@ -123,3 +123,10 @@ def test_large_objects_are_counted_by_their_list(tmp_path):
     assert archive.row_problems(str(tmp_path), listing, [], {contents.LARGE_OBJECTS: 3}, 1) == [
         "pg_largeobject has 2 rows in it, and 3 in the snapshot: 1 are lost"
     ]
+
+
+def test_what_is_written_of_a_dump_under_way_are_its_files(tmp_path):
+    assert archive.written(str(tmp_path / "nowhere")) == (0, 0)
+    for name, size in {"toc.dat": 7, "3456.dat.gz": 10, "3457.dat": 20, "blob_12.dat.gz": 5, "blobs.toc": 3}.items():
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert archive.written(str(tmp_path)) == (2, 45)

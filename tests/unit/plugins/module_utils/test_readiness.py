@@ -9,6 +9,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
     ContainerState,
     contradiction,
     find_crash,
+    how_far,
     lacks,
     missing_migrations,
     not_running,
@@ -151,3 +152,17 @@ def test_migrations_that_are_missing_although_the_component_answers_will_not_com
 )
 def test_anything_else_may_still_come(history, answer):
     assert contradiction(AUTH, history, answer) == ""
+
+
+@pytest.mark.parametrize(
+    ("auth", "diagnostics", "said"),
+    [
+        ((None, None), (None, None), "0 of 2 components ready; auth's history was not read yet; no answer yet from diagnostics (all migrations applied)"),
+        (("does not exist yet", None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; auth's history does not exist yet"),
+        ((frozenset(), None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; auth at no migration yet (0 of 3)"),
+        ((frozenset("12"), None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; auth at 2 (2 of 3)"),
+        ((ALL, READY), (None, READY._replace(version="1.0.1")), "2 of 2 components ready"),
+    ],
+)
+def test_how_far_all_are_is_one_line(auth, diagnostics, said):
+    assert how_far({AUTH: auth, DIAGNOSTICS: diagnostics}) == said

@@ -17,6 +17,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
     connection_argument_spec,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.progress import Progress
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 
 COLUMN = module.Column("r", "id", True, True, True, True, False, False)
@@ -137,7 +138,7 @@ def test_verification(after, verifies):
 def test_times_are_bounded():
     params = {"lock_timeout": 2_000_001, "statement_timeout": 0}
     with pytest.raises(OperationError, match="lock_timeout is 2000001"):
-        module.migrate(params, False, False, None)
+        module.migrate(params, False, False, None, Progress())
 
 
 def test_every_option_is_documented_and_every_documented_option_exists():
