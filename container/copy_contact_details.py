@@ -50,7 +50,8 @@ class Printed(Progress):
     """Progress that is printed at once, each step of the copy on a line."""
 
     def say(self, what: str | Callable[[], str]) -> None:
-        say(what() if callable(what) else what)
+        words = what() if callable(what) else what
+        say(words[:1].upper() + words[1:] + " ...")
 
 
 def specification() -> dict[str, Any]:
@@ -91,7 +92,7 @@ def run(environment: Mapping[str, str]) -> None:
     check_mode = options.pop("check_mode")
     for warning in read_differently(environment):
         say("Warning: %s" % warning)
-    say("Copying users' contact details%s ..." % (" (check mode: all of it is rolled back)" if check_mode else ""))
+    say("Connecting to the database%s ..." % (" (check mode: all of it is rolled back in the end)" if check_mode else ""))
     result = migrate(options, check_mode, False, lambda warning: say("Warning: %s" % warning), Printed())
     for name, meaning in COUNTS.items():
         print("%17s %7d   %s" % (name, result[name], meaning))
