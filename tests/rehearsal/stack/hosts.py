@@ -65,7 +65,7 @@ def build() -> None:
 
 def wheels(requirements: pathlib.Path = CHECKOUT / "requirements-host.txt", *options: str) -> pathlib.Path:
     """A folder with the libraries that a file of requirements names, for the image's Python: the package index of whoever reaches none."""
-    folder = CHECKOUT / ".cache" / "wheels" / (requirements.parent.name + "-" + images.digest(requirements.read_bytes()))
+    folder = CHECKOUT / ".cache" / "wheels" / (requirements.stem + "-" + images.digest(requirements.read_bytes()))
     if not folder.exists():
         partial = folder.with_suffix(".new")
         shutil.rmtree(partial, ignore_errors=True)
