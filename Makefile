@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build bench demo clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench demo clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -62,6 +62,10 @@ faults: docker setup ## break the upgrade in every known way, finish it, roll it
 
 build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
 	@$(PYTHON_RUN) tools/run_checks.py build
+
+docs: setup ## write docs/variables.md anew, and the site of the documentation (.cache/site/html)
+	@$(PYTHON_RUN) tools/variables.py
+	@tools/build-site
 
 demo: ## a first look at the copy, without root or Docker: PostgreSQL from a wheel, made-up users, each command shown
 	@tools/demo

@@ -78,6 +78,7 @@ def lint() -> Iterator[Check]:
     yield Check("ruff", ["ruff", "check", "--no-cache", "."])
     yield Check("shellcheck", ["shellcheck", *shell_scripts()])
     yield Check("argument specs", [sys.executable, "tools/check_argument_specs.py"])
+    yield Check("page of variables", [sys.executable, "tools/variables.py", "--check"])
     yield Check("antsibull-changelog", ["antsibull-changelog", "lint"])
     yield Check(
         "antsibull-docs",
@@ -151,10 +152,11 @@ def build() -> Iterator[Check]:
                 [*galaxy, "install", "--offline", "--collections-path", str(INSTALLED), *tarballs], env=env)
     yield Check("only what belongs into the collection", [sys.executable, "-c", LOOK_INSIDE, *tarballs])
 
-    modules = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py") if path.stem != "__init__")
-    for module in modules or ["user_contact_details_migration"]:
-        yield Check(f"ansible-doc {module}", ["ansible-doc", f"{FQCN}.{module}"], env=env)
-    yield Check("ansible-doc role openlmis", ["ansible-doc", "--type", "role", f"{FQCN}.openlmis"], env=env)
+    junit = RESULTS / "junit" / "documentation"
+    shutil.rmtree(junit, ignore_errors=True)
+    pytest = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--junitxml={junit}/documentation.xml"]
+    yield Check("documentation", [*pytest, "tests/documentation"], junit=junit, env=env)
+    yield Check("site of the documentation", ["tools/build-site"], env=env)
 
     playbooks = [path.stem for path in sorted((ROOT / "playbooks").glob("*.yml")) if path.stem.isidentifier()]
     for playbook in playbooks or ["upgrade_3_4"]:

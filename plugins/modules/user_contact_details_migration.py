@@ -752,17 +752,19 @@ def migrate(
     return result
 
 
+def argument_spec() -> dict[str, Any]:
+    """The module's options; the container image takes them from its environment."""
+    return {
+        **connection_argument_spec(),
+        **progress.argument_spec(),
+        "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
+        "lock_timeout": {"type": "int", "default": 30},
+        "statement_timeout": {"type": "int", "default": 900},
+    }
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **connection_argument_spec(),
-            **progress.argument_spec(),
-            "on_existing": {"type": "str", "choices": ["keep", "update"], "default": "keep"},
-            "lock_timeout": {"type": "int", "default": 30},
-            "statement_timeout": {"type": "int", "default": 900},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     require_psycopg2(module)
     try:
         with progress.Progress(module.params["progress_file"]) as progressing:

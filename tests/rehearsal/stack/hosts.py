@@ -63,15 +63,14 @@ def build() -> None:
     images.build(engine, IMAGE, images.dockerfile(CONFIG_BASE, made, ["ENV DEBIAN_FRONTEND=noninteractive", "RUN %s >/dev/null" % install]))
 
 
-def wheels() -> pathlib.Path:
-    """A folder with the libraries that the modules need, for the image's Python: the host's package index."""
-    requirements = CHECKOUT / "requirements-host.txt"
-    folder = CHECKOUT / ".cache" / "wheels" / ("host-" + images.digest(requirements.read_bytes()))
+def wheels(requirements: pathlib.Path = CHECKOUT / "requirements-host.txt", *options: str) -> pathlib.Path:
+    """A folder with the libraries that a file of requirements names, for the image's Python: the package index of whoever reaches none."""
+    folder = CHECKOUT / ".cache" / "wheels" / (requirements.stem + "-" + images.digest(requirements.read_bytes()))
     if not folder.exists():
         partial = folder.with_suffix(".new")
         shutil.rmtree(partial, ignore_errors=True)
         arguments = ["--quiet", "--only-binary=:all:", "--python-version=3.11", "--dest", str(partial), "--requirement", str(requirements)]
-        subprocess.run([sys.executable, "-m", "pip", "download", *arguments], check=True)
+        subprocess.run([sys.executable, "-m", "pip", "download", *options, *arguments], check=True)
         partial.rename(folder)
     return folder
 
