@@ -10,7 +10,10 @@ inherit from it; of an extension's tables only the rows that the extension marks
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict, List, NamedTuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils.database import psycopg2
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
@@ -44,6 +47,10 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2
+"""
+HISTORIES = """
+SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = 'schema_version' AND c.relkind = 'r' ORDER BY 1
 """
 
 
@@ -79,13 +86,58 @@ def tables(cursor: Any) -> List[Table]:
 def count_rows(cursor: Any) -> Dict[str, int]:
     """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them."""
     fix_settings(cursor)
-    rows = {}
-    for table in tables(cursor):
-        cursor.execute(f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}")
-        rows[table.key()] = cursor.fetchone()[0]
+    rows = {table.key(): _count(cursor, table) for table in tables(cursor)}
     cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
     (large_objects,) = cursor.fetchone()
     return {**rows, LARGE_OBJECTS: large_objects} if large_objects else rows
+
+
+def histories(cursor: Any) -> Dict[str, List[str]]:
+    """Return the migrations in the Flyway history of every schema that has one."""
+    cursor.execute(HISTORIES)
+    found = {}
+    for (schema,) in cursor.fetchall():
+        cursor.execute(
+            f"SELECT version FROM {quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER BY installed_rank"
+        )
+        found[schema] = [row[0] for row in cursor.fetchall()]
+    return found
+
+
+class Count(NamedTuple):
+    """The rows of each table, and the tables that there was no time for."""
+
+    rows: Dict[str, int]
+    uncounted: List[str]
+
+
+def count_within(cursor: Any, seconds: float) -> Count:
+    """Return the rows of every table that can be counted in so many seconds, the smallest first, so that the largest are left out.
+
+    The connection must be in autocommit: a table that cannot be counted ends no other's count. Large objects are not counted.
+    """
+    begun = time.monotonic()
+    fix_settings(cursor)
+    cursor.execute("SELECT c.oid::bigint, c.relpages FROM pg_class c WHERE c.relkind = 'r'")
+    pages = dict(cursor.fetchall())
+    rows: Dict[str, int] = {}
+    uncounted: List[str] = []
+    wanted = sorted(tables(cursor), key=lambda table: pages.get(table.oid, 0))
+    for number, table in enumerate(wanted):
+        left = int((seconds - (time.monotonic() - begun)) * 1000)
+        if left <= 0:
+            return Count(rows, sorted(uncounted + [one.key() for one in wanted[number:]]))
+        try:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(left),))
+            rows[table.key()] = _count(cursor, table)
+        except psycopg2.Error:
+            uncounted.append(table.key())
+    return Count(rows, sorted(uncounted))
+
+
+def _count(cursor: Any, table: Table) -> int:
+    cursor.execute(f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}")
+    return cursor.fetchone()[0]
 
 
 def content_hashes(cursor: Any) -> Dict[str, str]:
