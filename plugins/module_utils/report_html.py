@@ -10,6 +10,7 @@ Pure functions. Whatever comes from the report goes through C(text); a colour ne
 from __future__ import annotations
 
 import html
+import re
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
@@ -26,9 +27,9 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0 .25rem; overflow-wrap
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line); }
 p { margin: .4rem 0; }
 .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); } .care { color: var(--care); }
-.soft, td, li, dd { overflow-wrap: anywhere; }
+.soft, li, dd, .facts td { overflow-wrap: anywhere; } td { overflow-wrap: break-word; }
 .verdict { display: inline-block; padding: .15rem .7rem; border: 2px solid; border-radius: 1rem; font-weight: 700; }
-.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; }
+.answers { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; margin: 1.25rem 0 0; }
 .answers div { border: 1px solid var(--line); border-left: 5px solid currentColor; border-radius: 4px; padding: .6rem .9rem; }
 .answers dt { font-size: .85rem; color: var(--soft); }
 .answers dd { margin: 0; color: var(--ink); }
@@ -41,8 +42,8 @@ pre { background: var(--wash); border: 1px solid var(--line); border-radius: 4px
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; }
-td.n, th.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.w { white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; } th:last-child, td:last-child { padding-right: 0; }
+.facts td:first-child { width: 30%; color: var(--soft); }
 tr.bad td { background: #fdf0f0; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--soft); }
 svg { display: block; width: 100%; overflow: visible; font: 12px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -72,6 +73,11 @@ THIN, CUT = 0.35, 4.0
 def text(value: Any) -> str:
     """Return anything as text of a page."""
     return html.escape("-" if value is None else str(value), quote=True)
+
+
+def cell(value: Any) -> str:
+    """Return anything as text of a table's cell; a name may be broken at its joints."""
+    return re.sub(r"([_/])", r"\1<wbr/>", text(value))
 
 
 def page(report: reports.Report) -> str:
@@ -390,12 +396,12 @@ def _table(head: Optional[Sequence[str]], body: Sequence[Sequence[Any]], bad: Se
     """Return a table; a heading that begins with # is that of numbers, rows in C(bad) stand out."""
     numbers = [name.startswith("#") for name in head or ()]
     kinds = [' class="n"' if number else "" for number in numbers] or [""] * (len(body[0]) if body else 0)
-    found = ["<table>"]
+    found = ["<table>" if head else '<table class="facts">']
     if head:
         found.append("<thead><tr>" + "".join(f"<th{kind}>{text(name.lstrip('#'))}</th>" for kind, name in zip(kinds, head)) + "</tr></thead>")
     found.append("<tbody>")
     for number, row in enumerate(body):
-        cells = "".join(f"<td{kind}>{text(cell)}</td>" for kind, cell in zip(kinds, row))
+        cells = "".join(f"<td{kind}>{cell(value)}</td>" for kind, value in zip(kinds, row))
         found.append(f'<tr class="bad">{cells}</tr>' if number in bad else f"<tr>{cells}</tr>")
     return "\n".join([*found, "</tbody>", "</table>"])
 
@@ -416,7 +422,7 @@ def _versions(report: reports.Report) -> str:
         f"{one['component']}: {', '.join(one['applied'])}" for one in report["migrations"] if one["applied"]
     )
     every = f"\n<details><summary>Every migration that was applied</summary>\n<pre>{text(listed)}</pre></details>" if listed else ""
-    head = ("Component", "Before", "Now", "#Migrations applied", "#Migrations in all")
+    head = ("Component", "Before", "Now", "#Migra­tions applied", "#in all")
     return "<h2>Versions and migrations</h2>\n" + _table(head, body) + every
 
 

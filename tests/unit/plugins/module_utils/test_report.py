@@ -313,7 +313,7 @@ def test_the_table_of_a_finished_upgrade():
 def test_the_table_of_a_failure_ends_with_what_is_said_of_it():
     lines = report_text.lines(CASES["failed"], ["FAILED    The upgrade stopped", "Go on     x"])
     assert lines[-3:] == ["", "FAILED    The upgrade stopped", "Go on     x"]
-    assert [line for line in lines if line.startswith("wait")][0].endswith("FAILED")
+    assert next(line for line in lines if line.startswith("wait")).endswith("FAILED")
 
 
 def test_the_table_of_a_rollback():
@@ -383,7 +383,7 @@ def test_every_part_of_the_drawing_is_inside_it(case):
         if tag == "rect":
             x, width = float(attrs["x"].rstrip("%")), float(attrs["width"].rstrip("%"))
             assert 0 <= x <= 100
-            assert 0 < width
+            assert width > 0
             assert x + width <= 100.4
         if tag == "line":
             assert 0 <= float(attrs["x1"].rstrip("%")) <= 100
