@@ -15,6 +15,7 @@ from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.activity import described
 from ansible_collections.openlmis.operations.plugins.module_utils.deployment import split_image
 from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
 
@@ -33,7 +34,7 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
     """Return the report of the journal's run.
 
     C(manifest) is that of the run's backup, C(server) what M(openlmis.operations.server_info) found at the end; both may be
-    empty. C(told) is what neither knows: C(now), C(name), C(project), C(base_url), C(phase), C(finding), C(commands), C(lost), C(checksum).
+    empty. C(told) is what neither knows: C(now), C(name), C(project), C(base_url), C(phase), C(finding), C(commands), C(checksum).
     """
     run, phase = journal.get("run") or {}, journal["phase"]
     outcome = journal["outcome"] if journal["finished"] else FAILED
@@ -56,7 +57,7 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
         "backup": backup(journal, manifest, told.get("checksum")),
         "smoke_test": [dict(one, detail=clean(one["detail"])) for one in last_data(journal, "smoke_test", phase).get("results") or []],
         "edits": [edit for data in every_data(journal, "set_versions") for edit in data.get("edits") or []],
-        "restored": restored(journal, told.get("lost") or []) if outcome == ROLLED_BACK else None,
+        "restored": restored(journal) if outcome == ROLLED_BACK else None,
     }
     report["rows"] = rows(journal, manifest, outcome)
     report["warnings"] = warnings(journal, outcome)
@@ -284,11 +285,15 @@ def backup(journal: journals.Journal, manifest: Facts, checksum: Optional[str]) 
     }
 
 
-def restored(journal: journals.Journal, lost: Sequence[str]) -> Dict[str, Any]:
-    """Return what the rollback has put back, and what was lost by it."""
+def restored(journal: journals.Journal) -> Dict[str, Any]:
+    """Return what the rollback has put back, and what users had entered that is lost by it; none where that is not known."""
     data = last_data(journal, "restore", "rollback")
     keys = ("backup", "tables", "rows", "hashed", "kept_as", "files")
-    return {**{key: data.get(key) for key in keys}, "lost": list(lost)}
+    written, let_in = data.get("activity") or {}, bool(every_data(journal, journals.LAST_OFFLINE_STEP, "upgrade"))
+    lost = None if written.get("unknown") else described(written.get("tables") or {})
+    if not written:
+        lost = None if let_in and data.get("tables") else []
+    return {**{key: data.get(key) for key in keys}, "lost": lost}
 
 
 # -- what was said, and is to be done ------------------------------------------------------------------------------

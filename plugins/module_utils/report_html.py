@@ -39,6 +39,7 @@ ol.next { padding-left: 1.4rem; margin: 0; } ol.next > li { margin: .6rem 0; } o
 ol.next > li:first-child pre, ol.next > li:first-child ul { font-weight: 400; }
 pre { background: var(--wash); border: 1px solid var(--line); border-radius: 4px; padding: .6rem .8rem; margin: .4rem 0; font: .85rem/1.5
   ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre span { display: block; padding-left: 1.5em; text-indent: -1.5em; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; }
@@ -161,8 +162,8 @@ def _out(report: reports.Report) -> Answer:
         if report["written"]:
             so_far = f", {words.duration(journals.seconds(window['from'], report['written']))} until this report"
         return question, "bad", "They still are", f"{words.span(window).capitalize()}{so_far}."
-    earlier = len(window["windows"]) - 1
-    more = f" {earlier} earlier time{'s' if earlier > 1 else ''} of this run not counted." if earlier else ""
+    earlier = " and ".join(words.duration(one["seconds"]) for one in window["windows"][:-1])
+    more = f" Earlier in this run: {earlier}." if earlier else ""
     return question, "good", words.duration(window["seconds"]), f"{words.clock(window['from'])} to {_until(window)}.{more}"
 
 
@@ -175,8 +176,11 @@ def _lost(report: reports.Report) -> Answer:
     question, found, details = "Was anything lost?", report["rows"], report["contact_details"]
     if report["outcome"] == reports.ROLLED_BACK:
         back = report["restored"]
+        kept = f" They are in the database {back['kept_as']}." if back["kept_as"] else ""
+        if back["lost"] is None:
+            return question, "care", "Not known", f"Users were let in before the rollback.{kept.replace('They are', 'What they entered is')}"
         if back["lost"]:
-            return question, "bad", "Yes, as was asked for", f"{len(back['lost'])} tables had entries that are not in the restored database."
+            return question, "bad", "Yes, as was asked for", f"Entries of users: {'; '.join(back['lost'])}.{kept}"
         return question, "good", "Nothing", f"Database {words.restored(report)}."
     if report["outcome"] == reports.FAILED:
         proven = report["backup"] and report["backup"]["folder"] and report["backup"]["verified"]
@@ -210,7 +214,7 @@ def _listing(one: Mapping[str, Any]) -> str:
     if not one["lines"]:
         return ""
     if one["code"]:
-        return "<pre>" + "\n".join(map(text, one["lines"])) + "</pre>"
+        return "<pre>" + "".join(f"<span>{text(line)}\n</span>" for line in one["lines"]) + "</pre>"
     return "<ul>" + "".join(f"<li>{text(line)}</li>" for line in one["lines"]) + "</ul>"
 
 

@@ -173,7 +173,7 @@ def _rolled_back(report: reports.Report) -> List[Any]:
     found = report["restored"]
     files = f"{', '.join(found['files'])} put back" if found["files"] else "as they were"
     kept = [("Kept", f"database {found['kept_as']}, as it was before the rollback")] if found["kept_as"] else []
-    lost = [("Lost", line) for line in found["lost"]]
+    lost = [("Lost", line) for line in (["not known"] if found["lost"] is None else found["lost"] or ["nothing that users had entered"])]
     return [
         ("Offline", span(report["offline"])),
         ("Database", restored(report)),

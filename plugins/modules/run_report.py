@@ -57,11 +57,6 @@ options:
     description: The commands to go on and to roll back.
     type: dict
     default: {}
-  lost:
-    description: What users had entered and was lost by a rollback, in words.
-    type: list
-    elements: str
-    default: []
 attributes:
   check_mode:
     description: Nothing is written; RV(lines) are returned.
@@ -127,7 +122,7 @@ def report_of(journal: journals.Journal, params: Mapping[str, Any]) -> reports.R
     told = {
         "now": datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds"),
         "checksum": backups.checksum(manifest) if manifest and os.path.isfile(manifest) else None,
-        **{key: params[key] for key in ("name", "project", "base_url", "phase", "commands", "lost")},
+        **{key: params[key] for key in ("name", "project", "base_url", "phase", "commands")},
         "finding": journals.plain(params["finding"] or ""),
     }
     return reports.build(journal, backups.load(manifest) if manifest else {}, params["server"], told)
@@ -157,7 +152,6 @@ def main() -> None:
             "finding": {"type": "str"},
             "failure_lines": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "dict", "default": {}},
-            "lost": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

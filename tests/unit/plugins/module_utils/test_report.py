@@ -88,7 +88,7 @@ def rolled_back():
         entry("maintenance_on", later, later + 2, {"gate": "firewall"}, "rollback"),
         entry("stop", later + 2, later + 5, phase="rollback"),
         entry("restore", later + 5, later + 15, {"backup": "/b/1", "files": [".env"], "kept_as": "open_lmis_failed", "tables": 3, "rows": 12,
-                                                "hashed": 0}, "rollback"),
+                                                "hashed": 0, "activity": {"unknown": "", "tables": {"auth.users": {"rows": 3, "deleted": 1}}}}, "rollback"),
         entry("start", later + 15, later + 20, phase="rollback"),
         entry("wait", later + 20, later + 30, {"components": {"auth": dict(boot(later + 16, later + 29), version="3.2.0")}}, "rollback"),
         entry("smoke_test", later + 30, later + 31, {"results": SMOKE[:1]}, "rollback"),
@@ -110,7 +110,7 @@ SERVER = {
 }
 TOLD = {
     "now": at(100), "name": "lmis.example.org", "project": "openlmis", "base_url": "https://lmis.example.org", "phase": "upgrade",
-    "commands": {"resume": ON, "rollback": BACK}, "checksum": "cd" * 32, "finding": "", "lost": [],
+    "commands": {"resume": ON, "rollback": BACK}, "checksum": "cd" * 32, "finding": "",
 }  # fmt: skip
 
 
@@ -128,7 +128,7 @@ CASES = {
     "upgraded": report(upgraded()),
     "failed": report(failed_in("wait"), finding=f"auth ended; user {ID} (ann), ann@example.org", server={**SERVER, "release": None}),
     "failed early": report(failed_in("pull"), {}, {}, finding="no image"),
-    "rolled back": report(rolled_back(), server={**SERVER, "release": "3.3.1"}, phase="rollback", lost=["auth.users: 3 rows written"]),
+    "rolled back": report(rolled_back(), server={**SERVER, "release": "3.3.1"}, phase="rollback"),
     "rolled back, old": report({**rolled_back(), "steps": [{**one, "data": {}} for one in rolled_back()["steps"]]}, {}, {}),
     "recovered": report(RECOVERED, finding="cut off"),
     "old": report(OLD, {}, {}),
@@ -264,6 +264,21 @@ def test_what_to_do_next_begins_with_the_changes_to_commit():
     assert CASES["rolled back"]["next"][1]["lines"] == ['DROP DATABASE "open_lmis_failed";']
 
 
+@pytest.mark.parametrize(
+    ("activity", "tables", "lost"),
+    [({"unknown": "", "tables": {}}, 3, []), ({"unknown": "reset", "tables": {}}, 3, None), ({}, 3, None), ({}, 0, [])],
+)
+def test_what_a_rollback_loses_is_known_or_not(activity, tables, lost):
+    journal = rolled_back()
+    next(one for one in journal["steps"] if one["step"] == "restore")["data"].update(activity=activity, tables=tables)
+    found = report(journal, phase="rollback")
+    assert found["restored"]["lost"] == lost
+    assert ("Not known" in report_html.page(found)) == (lost is None)
+    journal["steps"] = [one for one in journal["steps"] if one["step"] != "maintenance_off" or one["phase"] == "rollback"]
+    if not activity:
+        assert report(journal)["restored"]["lost"] == []
+
+
 def test_commands_of_a_rollback_that_has_not_begun_are_those_of_the_upgrade_and_its_own():
     found = report(failed_in("wait"), phase="rollback", commands={"resume": BACK, "rollback": None})["commands"]
     assert found == {"resume": ON, "rollback": BACK}
@@ -318,7 +333,10 @@ def test_the_table_of_a_failure_ends_with_what_is_said_of_it():
 
 def test_the_table_of_a_rollback():
     text = "\n".join(report_text.lines(CASES["rolled back"]))
-    for said in ("lmis.example.org is back at 3.3.1", "Kept              database open_lmis_failed", "Lost              auth.users: 3 rows", "stop (back)"):
+    for said in (
+        "lmis.example.org is back at 3.3.1", "Kept              database open_lmis_failed", "stop (back)",
+        "Lost              auth.users: 3 rows written, 1 deleted",
+    ):  # fmt: skip
         assert said in text
 
 
