@@ -83,13 +83,30 @@ def tables(cursor: Any) -> List[Table]:
     return [Table(*row) for row in cursor.fetchall()]
 
 
+def counts(cursor: Any) -> Dict[str, str]:
+    """Return the statement that counts the large objects, and for each table, the smallest first, the one that counts its rows."""
+    cursor.execute("SELECT c.oid::bigint, c.relpages FROM pg_class c WHERE c.relkind = 'r'")
+    pages = dict(cursor.fetchall())
+    found = {
+        table.key(): f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}"
+        for table in sorted(tables(cursor), key=lambda table: (pages.get(table.oid, 0), table.key()))
+    }
+    return {LARGE_OBJECTS: "SELECT count(*) FROM pg_largeobject_metadata", **found}
+
+
 def count_rows(cursor: Any) -> Dict[str, int]:
     """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them."""
     fix_settings(cursor)
-    rows = {table.key(): _count(cursor, table) for table in tables(cursor)}
-    cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
-    (large_objects,) = cursor.fetchone()
-    return {**rows, LARGE_OBJECTS: large_objects} if large_objects else rows
+    return _counted({key: _one(cursor, statement) for key, statement in counts(cursor).items()})
+
+
+def _one(cursor: Any, statement: str) -> int:
+    cursor.execute(statement)
+    return cursor.fetchone()[0]
+
+
+def _counted(rows: Dict[str, int]) -> Dict[str, int]:
+    return {key: number for key, number in sorted(rows.items()) if number or key != LARGE_OBJECTS}
 
 
 def histories(cursor: Any) -> Dict[str, List[str]]:
@@ -114,30 +131,25 @@ class Count(NamedTuple):
 def count_within(cursor: Any, seconds: float) -> Count:
     """Return the rows of every table that can be counted in so many seconds, the smallest first, so that the largest are left out.
 
-    The connection must be in autocommit: a table that cannot be counted ends no other's count. Large objects are not counted.
+    The connection must be in autocommit: a table that cannot be counted ends no other's count.
     """
-    begun = time.monotonic()
+    until = time.monotonic() + seconds
     fix_settings(cursor)
-    cursor.execute("SELECT c.oid::bigint, c.relpages FROM pg_class c WHERE c.relkind = 'r'")
-    pages = dict(cursor.fetchall())
+    # Who holds one table must not cost the time for all others.
+    cursor.execute("SELECT set_config('lock_timeout', '3s', false)")
     rows: Dict[str, int] = {}
     uncounted: List[str] = []
-    wanted = sorted(tables(cursor), key=lambda table: pages.get(table.oid, 0))
-    for number, table in enumerate(wanted):
-        left = int((seconds - (time.monotonic() - begun)) * 1000)
+    for key, statement in counts(cursor).items():
+        left = int((until - time.monotonic()) * 1000)
         if left <= 0:
-            return Count(rows, sorted(uncounted + [one.key() for one in wanted[number:]]))
+            uncounted.append(key)
+            continue
         try:
             cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(left),))
-            rows[table.key()] = _count(cursor, table)
+            rows[key] = _one(cursor, statement)
         except psycopg2.Error:
-            uncounted.append(table.key())
-    return Count(rows, sorted(uncounted))
-
-
-def _count(cursor: Any, table: Table) -> int:
-    cursor.execute(f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}")
-    return cursor.fetchone()[0]
+            uncounted.append(key)
+    return Count(_counted(rows), sorted(uncounted))
 
 
 def content_hashes(cursor: Any) -> Dict[str, str]:
