@@ -69,7 +69,8 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
 
 def clean(text: str) -> str:
     """Return a message without users' names, and without what is shaped like a secret, an e-mail address or a telephone number."""
-    return redact(_USERNAME.sub(r"\1", text))
+    # Line by line: a number must not go on in the next one.
+    return "\n".join(redact(line) for line in _USERNAME.sub(r"\1", text).split("\n"))
 
 
 def every_data(journal: journals.Journal, step: str, phase: Optional[str] = None) -> List[Dict[str, Any]]:

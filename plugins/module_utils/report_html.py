@@ -65,8 +65,8 @@ FILLS = {"online": ("#c3d5ea", "users work"), "offline": ("#f0cf94", "users are 
 FAILED_FILL = "#e9a3a3"
 ROW = 22
 TOP = 42
-# Idle time longer than this part of the time at work is cut out of the drawing.
-IDLE = 0.08
+# Idle time longer than this, and than this part of the time at work, is cut out of the drawing.
+IDLE, IDLE_SECONDS = 0.15, 60.0
 # How much of the drawing's width a bar has at least, and a cut.
 THIN, CUT = 0.35, 4.0
 
@@ -87,8 +87,8 @@ def page(report: reports.Report) -> str:
     parts = [
         _header(report),
         _answers(report),
-        _next(report),
         _failure(report),
+        _next(report),
         _timeline(report),
         _versions(report),
         _rows(report),
@@ -158,10 +158,7 @@ def _out(report: reports.Report) -> Answer:
     if window["from"] is None:
         return question, "good", "Not at all", "Nobody was kept out."
     if window["to"] is None:
-        so_far = ""
-        if report["written"]:
-            so_far = f", {words.duration(journals.seconds(window['from'], report['written']))} until this report"
-        return question, "bad", "They still are", f"{words.span(window).capitalize()}{so_far}."
+        return question, "bad", "They still are", f"S{words.out(report)[1:]}."
     earlier = " and ".join(words.duration(one["seconds"]) for one in window["windows"][:-1])
     more = f" Earlier in this run: {earlier}." if earlier else ""
     return question, "good", words.duration(window["seconds"]), f"{words.clock(window['from'])} to {_until(window)}.{more}"
@@ -236,13 +233,14 @@ def _failure(report: reports.Report) -> str:
 
 
 class Bar(NamedTuple):
-    """One row of the timeline; times in seconds since the first. C(end) is none where nobody knows it."""
+    """One row of the timeline; times in seconds since the first. C(dashed) is what did not come to its end."""
 
     label: str
     begin: float
-    end: Optional[float]
+    end: float
     fill: str
     said: str
+    dashed: bool = False
 
 
 class Scale:
@@ -251,7 +249,7 @@ class Scale:
     def __init__(self, busy: Sequence[Tuple[float, float]]) -> None:
         pieces: List[List[float]] = []
         work = sum(end - begin for begin, end in _merged(busy, 0.0)) or 1.0
-        for begin, end in _merged(busy, max(work * IDLE, 1.0)):
+        for begin, end in _merged(busy, max(work * IDLE, IDLE_SECONDS)):
             pieces.append([begin, end])
         self.cuts = [(left[1], right[0]) for left, right in zip(pieces, pieces[1:])]
         self.pieces, shown = pieces, sum(end - begin for begin, end in pieces) or 1.0
@@ -286,7 +284,7 @@ def _timeline(report: reports.Report) -> str:
         return ""
     zero = report["steps"][0]["started"]
     bars = _step_bars(report, zero) + _boot_bars(report, zero)
-    scale = Scale([(bar.begin, bar.begin if bar.end is None else bar.end) for bar in bars])
+    scale = Scale([(bar.begin, bar.end) for bar in bars])
     height = TOP + ROW * len(bars) + 6
     drawn = [*_bands(report, zero, scale, height), *_ticks(zero, scale, height), *_cuts(scale, height)]
     for number, bar in enumerate(bars):
@@ -317,7 +315,7 @@ def _step_bars(report: reports.Report, zero: str) -> List[Bar]:
         )
         fill = FILLS["offline" if kept_out else "online"][0] if one["finished"] else FAILED_FILL
         said = " ".join(part for part in (words.duration(one["seconds"]) if one["seconds"] is not None else "", words.state(one)) if part)
-        bars.append(Bar(one["step"].replace("_", " ") + back, begin, _since(zero, ended) if ended else None, fill, said))
+        bars.append(Bar(one["step"].replace("_", " ") + back, begin, _since(zero, ended) if ended else begin, fill, said, not ended))
     return bars
 
 
@@ -325,22 +323,21 @@ def _boot_bars(report: reports.Report, zero: str) -> List[Bar]:
     last = max(one["finished"] or one["failed"] or one["started"] for one in report["steps"])
     bars = []
     for one in sorted(report["boot"], key=lambda boot: boot["started"]):
-        answered, fill, said = one["answered"], FILLS["boot"][0], words.duration(one["seconds"])
-        if answered is None:
-            answered, fill, said = max(last, one["started"]), FAILED_FILL, "did not answer"
-        bars.append(Bar(one["component"], _since(zero, one["started"]), _since(zero, answered), fill, said))
+        ended = one["answered"] or max(last, one["started"])
+        said = words.duration(one["seconds"]) if one["answered"] else "no answer yet"
+        bars.append(Bar(one["component"], _since(zero, one["started"]), _since(zero, ended), FILLS["boot"][0], said, not one["answered"]))
     return bars
 
 
 def _bar(bar: Bar, scale: Scale, top: float) -> List[str]:
     left = min(scale.at(bar.begin), 100.0 - THIN)
-    right = max(scale.at(bar.begin if bar.end is None else bar.end), left + THIN)
+    right = max(scale.at(bar.end), left + THIN)
     # Beside the bar where there is more room, inside when it fills most of the width.
     rooms = {"start": 100.0 - right, "end": left, "inside": (right - left) * 0.9}
     place = max(rooms, key=lambda one: rooms[one])
     x, dx, anchor = {"start": (right, 5, "start"), "end": (left, -5, "end"), "inside": (left, 5, "start")}[place]
     said = f' <tspan fill="#5a5f66">{text(bar.said)}</tspan>' if bar.said else ""
-    dashed = ' stroke-dasharray="3 2"' if bar.end is None else ""
+    dashed = ' stroke-dasharray="3 2"' if bar.dashed else ""
     return [
         f'<rect x="{left:.2f}%" y="{top + 3:.0f}" width="{right - left:.2f}%" height="{ROW - 6}" rx="2" fill="{bar.fill}" stroke="#5a5f66"'
         f' stroke-width=".6"{dashed}/>',

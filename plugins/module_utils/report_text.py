@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any, List, Mapping, Optional, Sequence
 
+from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils import report as reports
 
 WIDTH = 78
@@ -58,6 +59,14 @@ def span(window: Mapping[str, Any]) -> str:
         return f"since {clock(begin)} UTC on {day(begin)}"
     until = clock(end) if day(begin) == day(end) else f"{clock(end)} on {day(end)}"
     return f"{clock(begin)} to {until} UTC, {duration(window['seconds'])}"
+
+
+def out(report: reports.Report) -> str:
+    """Return in words when users were kept out last, and for how long, also while they still are."""
+    window, now = report["offline"], report["written"]
+    if window["from"] is None or window["to"] or not now:
+        return span(window)
+    return f"{span(window)}, {duration(journals.seconds(window['from'], now))} so far"
 
 
 def headline(report: reports.Report) -> str:
@@ -141,7 +150,7 @@ def restored(report: reports.Report) -> str:
 def lines(report: reports.Report, failure: Sequence[str] = ()) -> List[str]:
     """Return the end of a run as lines for a terminal; C(failure) is what is said after a failure."""
     if report["outcome"] == reports.FAILED:
-        return [*_steps(report), "", *failure]
+        return [*_steps(report), "", *_labelled("Offline", out(report)), "", *failure]
     facts = _rolled_back(report) if report["outcome"] == reports.ROLLED_BACK else _upgraded(report)
     told = [line for label, text in facts for line in _labelled(label, text)]
     return [headline(report), "", *_steps(report), "", *told, "", *_next(report)]
@@ -161,7 +170,7 @@ def _steps(report: reports.Report) -> List[str]:
 
 def _upgraded(report: reports.Report) -> List[Any]:
     return [
-        ("Offline", span(report["offline"])),
+        ("Offline", out(report)),
         *[("" if number else "Contact details", text) for number, text in enumerate(contact_details(report))],
         ("Rows", rows(report)),
         ("Backup", backup(report)),
@@ -175,7 +184,7 @@ def _rolled_back(report: reports.Report) -> List[Any]:
     kept = [("Kept", f"database {found['kept_as']}, as it was before the rollback")] if found["kept_as"] else []
     lost = [("Lost", line) for line in (["not known"] if found["lost"] is None else found["lost"] or ["nothing that users had entered"])]
     return [
-        ("Offline", span(report["offline"])),
+        ("Offline", out(report)),
         ("Database", restored(report)),
         *kept,
         *lost,

@@ -292,6 +292,11 @@ def test_users_are_named_by_id_only(case):
     assert "(ann" not in written
 
 
+def test_lines_of_a_log_stay_apart():
+    log = "auth ended:\n2026-11-26 04:52:46 INFO  Starting auth 4.0.0\n2026-11-26 04:52:46 ERROR +258 84 123 4567"
+    assert reports.clean(log) == log.replace("+258 84 123 4567", "***")
+
+
 def test_the_user_s_id_stays():
     assert f"user {ID}, ***" in CASES["failed"]["failure"]["finding"]
 
@@ -327,7 +332,8 @@ def test_the_table_of_a_finished_upgrade():
 
 def test_the_table_of_a_failure_ends_with_what_is_said_of_it():
     lines = report_text.lines(CASES["failed"], ["FAILED    The upgrade stopped", "Go on     x"])
-    assert lines[-3:] == ["", "FAILED    The upgrade stopped", "Go on     x"]
+    offline = "Offline           since 12:00:02 UTC on 2026-01-02, 1 min 38 s so far"
+    assert lines[-5:] == ["", offline, "", "FAILED    The upgrade stopped", "Go on     x"]
     assert next(line for line in lines if line.startswith("wait")).endswith("FAILED")
 
 
