@@ -140,6 +140,10 @@ keep_out:
   description: Whether the run under way has closed the gate and not opened it again.
   returned: success
   type: bool
+noted:
+  description: Whether it is the run that failed, and not something that has not got it in hand, such as a check.
+  returned: when O(state=failed)
+  type: bool
 lines:
   description: What an operator must know after a failure.
   returned: when O(state=failed)
@@ -221,6 +225,7 @@ def main() -> None:
             journals.require_phase(journal, params["phase"])
             result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
         if state == "failed":
+            result["noted"] = writes and journals.in_hand(journal, params["holder"])
             result["lines"] = journals.failure_lines(journal, params["phase"], params["server"], finding, params["commands"])
         if writes and state == "claimed":
             journal = claim(params, now)
@@ -230,7 +235,7 @@ def main() -> None:
             journal = journals.started(journal, params, now)
         elif writes and state == "done":
             journal = journals.done(journal, params["step"], params["data"], params["run"], now)
-        elif writes and state == "failed" and journals.in_hand(journal, params["holder"]):
+        elif result.get("noted"):
             journal = journals.failed(journal, finding, now, params["data"])
         elif writes and state == "finished" and journal is not None:
             journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
