@@ -145,7 +145,8 @@ def boots(journal: journals.Journal) -> List[Dict[str, Any]]:
                 answered = one.get("answered")
                 seconds = max(0.0, journals.seconds(one["started"], answered)) if answered else None
                 boot = {"component": name, "phase": entry.get("phase"), "started": one["started"], "answered": answered, "seconds": seconds}
-                found.setdefault((name, one["started"]), boot)
+                until = entry["finished"] or entry.get("failed")
+                found.setdefault((name, one["started"]), {**boot, "seen_until": until})
     return list(found.values())
 
 

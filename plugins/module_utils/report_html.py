@@ -320,10 +320,9 @@ def _step_bars(report: reports.Report, zero: str) -> List[Bar]:
 
 
 def _boot_bars(report: reports.Report, zero: str) -> List[Bar]:
-    last = max(one["finished"] or one["failed"] or one["started"] for one in report["steps"])
     bars = []
     for one in sorted(report["boot"], key=lambda boot: boot["started"]):
-        ended = one["answered"] or max(last, one["started"])
+        ended = one["answered"] or one["seen_until"] or one["started"]
         said = words.duration(one["seconds"]) if one["answered"] else "no answer yet"
         bars.append(Bar(one["component"], _since(zero, one["started"]), _since(zero, ended), FILLS["boot"][0], said, not one["answered"]))
     return bars
