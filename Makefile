@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench demo clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench demo screenshots clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -72,6 +72,9 @@ demo: ## a first look at the copy, without root or Docker: PostgreSQL from a whe
 
 bench: setup ## how long the copy takes, as a table (BENCH="--users 1000 --explain": other sizes, plans)
 	@$(PYTHON_RUN) tests/benchmark/benchmark.py $(BENCH)
+
+screenshots: docker setup ## the pictures of reports in docs/, made anew on the rehearsal server; needs chromium and pngquant
+	@tools/screenshots
 
 clean: ## remove what setup and tests left in the checkout (not the rehearsal server)
 	@rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis

@@ -70,10 +70,15 @@ def sync_tree(folder: str) -> None:
 
 def write(path: str, content: Mapping[str, Any]) -> None:
     """Write a JSON file, mode 0600, atomically and for good."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True))
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file, mode 0600, atomically and for good."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, "." + name)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=2, sort_keys=True)
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)

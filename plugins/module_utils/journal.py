@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tempfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -125,7 +125,7 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
             f" {journal['run_id']}; it is expected to be. Run the playbook without --tags: it does what is missing and skips the rest."
         )
     journal = held(journal, params["holder"], params["take_over"])
-    entry = {"step": step, "phase": phase, "started": now, "finished": None, "data": {}}
+    entry = {"step": step, "phase": phase, "attempt": journal.get("attempt", 1), "started": now, "finished": None, "data": {}}
     return dict(journal, steps=journal["steps"] + [entry], commands=params["commands"] or journal.get("commands", {}))
 
 
@@ -140,6 +140,11 @@ def held(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journa
             " for it or end it; if it is gone for good, run again with openlmis_take_over=true."
         )
     return dict(journal, holder=dict(holder))
+
+
+def claimed(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journal:
+    """Return the journal in the hands of this holder, for one attempt more at what is left. Raises OperationError as C(held) does."""
+    return dict(held(journal, holder, take_over), attempt=journal.get("attempt", 1) + 1)
 
 
 def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Mapping[str, Any], now: str) -> Journal:
@@ -168,11 +173,11 @@ def plain(finding: str) -> str:
     return finding
 
 
-def failed(journal: Journal, finding: str, now: str) -> Journal:
-    """Return the journal with the reason at the step that did not end, and with nobody holding the run."""
+def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str, Any]] = None) -> Journal:
+    """Return the journal with the reason, and what was found until then, at the step that did not end, and with nobody holding the run."""
     steps = list(journal["steps"])
     if steps and not steps[-1]["finished"]:
-        steps[-1] = dict(steps[-1], failed=now, finding=finding)
+        steps[-1] = dict(steps[-1], failed=now, finding=finding, data=dict(data or {}))
     return dict(journal, steps=steps, holder={})
 
 
@@ -227,13 +232,12 @@ def failure_lines(
     entry = journal["steps"][-1] if journal is not None and under_way(journal) and journal["steps"] else None
     if journal is None or entry is None:
         return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
-    on, back = commands.get("resume"), commands.get("rollback")
+    on, back = ways(journal, phase, commands)
     where = f"after step {entry['step']}" if entry["finished"] else f"in step {entry['step']}"
     what = "rollback" if journal["phase"] == "rollback" else "upgrade"
     first = f"FAILED    The {what} {journal['run_id']} stopped {where}."
     if phase == "rollback" and what == "upgrade":
         first = f"FAILED    The rollback of {journal['run_id']} has not begun; the upgrade had stopped {where}."
-        on, back = (journal.get("commands") or {}).get("resume"), on
     lines = [
         first,
         f"Found     {finding}",
@@ -242,8 +246,14 @@ def failure_lines(
         f"Users     {describe_gate(journal)}",
         f"Backup    {describe_backup(journal)}",
     ]
-    ways = [("Go on    ", on), ("Roll back", back)]
-    return lines + [f"{way} {command}" for way, command in ways if command]
+    return lines + [f"{way} {command}" for way, command in (("Go on    ", on), ("Roll back", back)) if command]
+
+
+def ways(journal: Journal, phase: str, commands: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Return the commands to go on and to roll back after a failure of the playbook of this phase."""
+    if phase == "rollback" and journal["phase"] == "upgrade":
+        return (journal.get("commands") or {}).get("resume"), commands.get("resume")
+    return commands.get("resume"), commands.get("rollback")
 
 
 def describe_database(server: Mapping[str, Any]) -> str:
@@ -307,13 +317,6 @@ def seconds(begin: str, end: str) -> float:
     return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds(), 1)
 
 
-def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
-    """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
-    steps = [step for step in journal["steps"] if step["finished"]] if journal else []
-    steps = [step for step in steps if journal and step["phase"] == journal["phase"]]
-    closed = next((step["started"] for step in steps if step["step"] == "stop"), None)
-    opened = next((step["finished"] for step in reversed(steps) if step["step"] == LAST_OFFLINE_STEP), None)
-    return {
-        "offline": seconds(closed, opened) if closed and opened else None,
-        "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],
-    }
+def later(moment: str, passed: float) -> str:
+    """Return the time of the journal that lies so many seconds after another."""
+    return (datetime.fromisoformat(moment) + timedelta(seconds=passed)).isoformat(timespec="milliseconds")

@@ -176,28 +176,12 @@ WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_datab
 EXTENSIONS = """
 SELECT e.extname, n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.oid
 """
-HISTORIES = """
-SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = 'schema_version' AND c.relkind = 'r' ORDER BY 1
-"""
 
 
 def rows_of(cursor: Any, sql: str, *names: str) -> List[Dict[str, Any]]:
     """Run a query and return its rows as dictionaries."""
     cursor.execute(sql)
     return [dict(zip(names, row)) for row in cursor.fetchall()]
-
-
-def histories(cursor: Any) -> Dict[str, List[str]]:
-    """Return the migrations in the Flyway history of every schema that has one."""
-    cursor.execute(HISTORIES)
-    found = {}
-    for (schema,) in cursor.fetchall():
-        cursor.execute(
-            f"SELECT version FROM {contents.quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER BY installed_rank"
-        )
-        found[schema] = [row[0] for row in cursor.fetchall()]
-    return found
 
 
 def create_statement(name: str, facts: Mapping[str, Any]) -> str:
@@ -355,7 +339,7 @@ class Backup:
             draft = {
                 "database": properties,
                 "server_version": self.facts["server_version"],
-                "histories": histories(cursor),
+                "histories": contents.histories(cursor),
                 "tables": contents.count_rows(cursor, counted.append),
                 "verified": self.verify,
             }

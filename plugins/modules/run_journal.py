@@ -53,7 +53,7 @@ options:
     type: bool
     default: false
   data:
-    description: What to keep with the step.
+    description: What to keep with the step, with O(state=done) or O(state=failed).
     type: dict
     default: {}
   run:
@@ -140,16 +140,15 @@ keep_out:
   description: Whether the run under way has closed the gate and not opened it again.
   returned: success
   type: bool
+noted:
+  description: Whether it is the run that failed, and not something that has not got it in hand, such as a check.
+  returned: when O(state=failed)
+  type: bool
 lines:
   description: What an operator must know after a failure.
   returned: when O(state=failed)
   type: list
   elements: str
-summary:
-  description: Seconds of every step that has ended, and seconds offline, from the beginning of C(stop) to the end of the last step in which users are kept out.
-  returned: success
-  type: dict
-  sample: {"offline": 71.2, "steps": [{"step": "pull", "seconds": 2.1}]}
 """
 
 import json
@@ -182,7 +181,7 @@ def claim(params: dict, now: str) -> journals.Journal | None:
         os.replace(path, f"{path}.damaged-{journals.run_id(now)}")
     journal = journals.recovered(journal, manifests(params["backup_dir"]), params["run"], now)
     if journal is not None and journals.under_way(journal):
-        journal = journals.held(journal, params["holder"], params["take_over"])
+        journal = journals.claimed(journal, params["holder"], params["take_over"])
         if params["phase"] == "upgrade":
             journal = journals.given_up(journal, params["run"].get("database"))
     return journal
@@ -226,6 +225,7 @@ def main() -> None:
             journals.require_phase(journal, params["phase"])
             result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
         if state == "failed":
+            result["noted"] = writes and journals.in_hand(journal, params["holder"])
             result["lines"] = journals.failure_lines(journal, params["phase"], params["server"], finding, params["commands"])
         if writes and state == "claimed":
             journal = claim(params, now)
@@ -235,8 +235,8 @@ def main() -> None:
             journal = journals.started(journal, params, now)
         elif writes and state == "done":
             journal = journals.done(journal, params["step"], params["data"], params["run"], now)
-        elif writes and state == "failed" and journals.in_hand(journal, params["holder"]):
-            journal = journals.failed(journal, finding, now)
+        elif result.get("noted"):
+            journal = journals.failed(journal, finding, now, params["data"])
         elif writes and state == "finished" and journal is not None:
             journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
         if journal is not None and journal != before:
@@ -248,7 +248,6 @@ def main() -> None:
             under_way=journals.under_way(journal),
             keep_out=journals.keep_out(journal),
             done=sorted(journals.finished_steps(journal, params["phase"])),
-            summary=journals.summarise(journal),
             **result,
         )
     except OperationError as error:

@@ -122,6 +122,11 @@ refused:
   returned: success
   type: list
   elements: str
+warned:
+  description: What each check that warns has found, expected, and says is to be done, for the report of the run.
+  returned: success
+  type: list
+  elements: dict
 answers:
   description: The version that each running component answers; nothing of one that does not, and of none when O(resumed).
   returned: success
@@ -140,7 +145,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import checks,
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, table, verdict
+from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, WARNING, table, verdict
 
 
 def purpose(facts: Mapping[str, Any], resumed: bool) -> str:
@@ -180,6 +185,12 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "findings": [finding._asdict() for finding in findings],
         "table": [*table(findings), verdict(findings, purpose(facts, resumed))],
         "refused": [f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == REFUSED],
+        # Not `warnings`, which Ansible keeps for its own.
+        "warned": [
+            {"check": finding.check, "found": finding.found, "expected": finding.expected, "remedy": finding.remedy}
+            for finding in findings
+            if finding.status == WARNING
+        ],
         "server": facts,
         "answers": {name: answer["version"] for name, answer in answers.items() if answer["version"]},
     }

@@ -87,12 +87,24 @@ components:
     seconds:
       description: Seconds from the beginning of the wait until the component was seen to be complete, else none.
       type: float
+    started:
+      description: When its container was started, in UTC as the container engine says; none without a container.
+      type: str
+    answered:
+      description: When the component was seen to be complete, in UTC; none when it was not.
+      type: str
     lacks:
       description: What it lacks, in words; empty when it is complete.
       type: list
       elements: str
   sample:
-    referencedata: {version: 11.0.0, migrations: 73, seconds: 41.3, lacks: []}
+    referencedata:
+      version: 11.0.0
+      migrations: 73
+      seconds: 41.3
+      started: "2026-01-02T19:03:01.250"
+      answered: "2026-01-02T19:03:43.100"
+      lacks: []
 duration:
   description: How long the wait took, in seconds. Also returned with a failure.
   returned: not in check mode
@@ -127,6 +139,7 @@ msg:
 
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
@@ -206,6 +219,7 @@ class Wait:
     def __init__(self, params: dict[str, Any], components: list[Component]) -> None:
         self.params = params
         self.begun = time.monotonic()
+        self.begun_at = datetime.now(timezone.utc).replace(tzinfo=None)
         self.components = components
         self.schemas = sorted({component.schema for component in components if component.migrations})
         self.site = Site(params["base_url"], params["validate_certs"], REQUEST_TIMEOUT)
@@ -373,7 +387,7 @@ class Wait:
 
     def reached(self) -> dict[str, Any]:
         """What each component has come to, and how long it took."""
-        components = {}
+        components, started = {}, self.started()
         for component in self.components:
             history, answer = self.learned(component)
             seconds = self.ready_at.get(component.name)
@@ -381,9 +395,27 @@ class Wait:
                 "version": answer.version if answer else "",
                 "migrations": len(component.migrations) - len(missing_migrations(component, history)),
                 "seconds": None if seconds is None else round(seconds, 1),
+                "started": started.get(component.service),
+                "answered": None if seconds is None else moment(self.begun_at + timedelta(seconds=seconds)),
                 "lacks": lacks(component, history, answer),
             }
         return {"components": components, "duration": round(time.monotonic() - self.begun, 1)}
+
+
+    def started(self) -> dict[str, str]:
+        """When the newest container of each service was started; of none when they cannot be looked at."""
+        try:
+            present = self.project().services()
+        except OperationError:
+            return {}
+        found = {service: [container.attrs["State"].get("StartedAt") or "" for container in present[service]] for service in present}
+        # Docker tells nanoseconds, and of a container that was never started the year 1.
+        return {service: max(times)[:23] for service, times in found.items() if max(times, default="0") > "1"}
+
+
+def moment(at: datetime) -> str:
+    """A time as the journal writes it."""
+    return at.isoformat(timespec="milliseconds")
 
 
 def intention(components: list[Component], services: list[str]) -> str:

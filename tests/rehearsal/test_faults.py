@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
+import re
 from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from faults.catalogue import WORK, kills
 from faults.scene import LEFT_OUT, ROLLBACK, UPGRADE, Scene
 from stack.ansible import Run
 from stack.deployment import newest_migrations, running
+from stack.people import personal
 from stack.releases import RELEASES
 from stack.saved import Picture, picture
 from stack.world import expected_contact_details
@@ -33,6 +38,7 @@ class Story:
     after: Picture
     rolled_back: Run
     restored: Picture
+    reports: dict[str, tuple[dict[str, Any], str]]
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +48,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     faults = {fault.name: fault for fault in kills()}
     with running("3.3.1", folder / "rehearsal", without=LEFT_OUT) as server:
         scene = Scene(server, folder / "logs")
-        killed = {}
+        killed, reports = {}, {}
         with scene.row("sample"):
             for step, who in KILLED.items():
                 fault = faults["kill %s during %s" % (who, step)]
                 killed[step] = scene.strike(fault)
+                if who != "playbook":
+                    reports[step] = server.report()
                 fault.mend(scene)
             finished = scene.start(UPGRADE).end()
+            reports["finished"] = server.report()
             after = picture(server)
             assert server.contact_details() == expected_contact_details(server.users())
             journal = json.loads((server.state_dir / "journal.json").read_text())
@@ -57,7 +66,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 assert max(server.migrations(name), key=int) == newest_migrations()[name][TARGET[name]], name
             # The playbook was killed while the gate opened, and the smoke test has written since: for all the rollback knows, a user has.
             rolled_back = scene.start(ROLLBACK, "-e", "openlmis_rollback_discard_changes=true").end()
-            yield Story(scene, killed, finished, after, rolled_back, picture(server))
+            reports["rolled back"] = server.report()
+            yield Story(scene, killed, finished, after, rolled_back, picture(server), reports)
 
 
 @pytest.mark.parametrize("step", list(KILLED))
@@ -85,3 +95,45 @@ def test_no_run_made_a_second_of_anything(story: Story) -> None:
 def test_the_way_back_leads_to_where_it_began(story: Story) -> None:
     assert story.rolled_back.code == 0, story.rolled_back.text[-4000:]
     assert story.scene.prepared.differences(story.restored) == []
+
+
+@pytest.mark.parametrize("step", [step for step, who in KILLED.items() if who != "playbook"])
+def test_a_failed_run_has_a_report_that_says_where_it_stopped(story: Story, step: str) -> None:
+    report, page = story.reports[step]
+    assert (report["outcome"], report["failure"]["step"], report["finished"]) == ("failed", step, None)
+    assert report["steps"][-1]["failed"]
+    assert report["failure"]["finding"] in html.unescape(page)
+    for command in report["commands"].values():
+        assert command in html.unescape(page)
+        assert command in story.killed[step].text
+    assert re.search(r"(?m)^%s .* FAILED$" % step, story.killed[step].text)
+
+
+def test_the_report_of_a_run_that_was_gone_on_with_has_every_attempt(story: Story) -> None:
+    report, page = story.reports["finished"]
+    assert report["outcome"] == "upgraded"
+    ended = [one for one in report["steps"] if one["finished"]]
+    assert len({one["attempt"] for one in report["steps"]}) == len(KILLED) + 1
+    assert len(ended) < len(report["steps"])
+    assert len(report["offline"]["windows"]) == 1
+    assert report["rows"]["fewer"] == []
+    assert report["contact_details"]["source"] == report["contact_details"]["copied"] + report["contact_details"]["unchanged"]
+    ElementTree.fromstring(page.partition("\n")[2])
+
+
+def test_the_report_of_a_rollback_has_both_ways(story: Story) -> None:
+    report, page = story.reports["rolled back"]
+    assert (report["outcome"], report["releases"]["now"]) == ("rolled back", "3.3.1")
+    assert {one["phase"] for one in report["steps"]} == {"upgrade", "rollback"}
+    assert [window["to"] is None for window in report["offline"]["windows"]] == [False, False]
+    assert report["restored"]["rows"] == report["backup"]["rows"]
+    assert {one["component"]: one["after"] for one in report["versions"]}["auth"] == "3.2.0"
+    assert report["commands"] == {"resume": None, "rollback": None}
+    ElementTree.fromstring(page.partition("\n")[2])
+
+
+def test_no_report_has_a_user_s_address_or_name(story: Story) -> None:
+    written = "".join(html.unescape(page) + json.dumps(report, ensure_ascii=False) for report, page in story.reports.values())
+    told = personal(story.scene.server.users())
+    assert len(told) > 300
+    assert [one for one in told if one in written] == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 
@@ -33,6 +34,13 @@ def test_requisition_without_its_flag_stops_the_run_at_once_and_a_rerun_finishes
     assert re.search(r"^Found +The service requisition has stopped", run.text, re.MULTILINE)
     assert old_server.versions()["requisition"] is None
     assert len(list(old_server.backup_dir.iterdir())) == 1
+    report, page = old_server.report()
+    assert (report["outcome"], report["failure"]["step"]) == ("failed", "wait")
+    assert 'column "tag" of relation "columns_maps" does not exist' in html.unescape(page)
+    boots = {one["component"]: one["seconds"] for one in report["boot"]}
+    assert boots["requisition"] is None
+    assert boots["auth"] > 0
+    assert {one["component"]: one["missing"] for one in report["migrations"]}["requisition"]
 
     again = upgrade(old_server)
     assert again.code == 0, again.text

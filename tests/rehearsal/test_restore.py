@@ -414,6 +414,23 @@ def test_work_is_told_table_by_table(project: Project) -> None:
     assert project.content() == project.before
 
 
+def test_rows_are_counted_as_the_backup_did_and_within_their_time(project: Project) -> None:
+    manifest = json.loads((project.backup / "manifest.json").read_text())
+    counted = project.run("database_activity", count_within=30)["count"]
+    assert (counted["rows"], counted["uncounted"]) == (manifest["tables"], [])
+    assert "count" not in project.run("database_activity")
+    with contextlib.closing(project.connect("lmis")) as connection, connection.cursor() as cursor:
+        connection.autocommit = False
+        cursor.execute("lock table app.users in access exclusive mode")
+        begun = time.monotonic()
+        counted = project.run("database_activity", count_within=2)["count"]
+        assert time.monotonic() - begun < 10
+    # What came before it in the order of size was counted; what came behind it had no time left.
+    assert "app.users" in counted["uncounted"]
+    assert counted["rows"] == {table: rows for table, rows in manifest["tables"].items() if table not in counted["uncounted"]}
+    assert "public.site" in counted["rows"]
+
+
 def test_counters_that_only_come_late_are_nobody_s_work(project: Project) -> None:
     with contextlib.closing(project.connect("lmis")) as connection, connection.cursor() as cursor:
         cursor.execute("select pg_sleep(0)")

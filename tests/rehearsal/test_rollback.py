@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import html
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import pytest
 from faults.playbook import Playbook
 from stack.ansible import Run, command, database_mounts, upgrade
 from stack.deployment import running
+from stack.people import personal
 from stack.releases import COMPONENTS, RELEASES, running_version
 from stack.world import DATABASE, Server
 
@@ -158,6 +160,8 @@ class Story:
     used: dict[str, str]
     kept: dict[str, str]
     report: str
+    document: dict[str, Any]
+    page: str
     forward: Run
 
 
@@ -198,6 +202,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             (failed,) = databases(server, r"open_lmis_failed_.*")
             kept = dict(hashes_in(server, failed))
             report = (server.state_dir / "report.txt").read_text()
+            document, page = server.report()
             around_again = [server.fingerprint()]
             again = rollback(server)
             around_again.append(server.fingerprint())
@@ -220,6 +225,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 used=used,
                 kept=kept,
                 report=report,
+                document=document,
+                page=page,
                 forward=upgrade(server),
             )
         finally:
@@ -277,6 +284,20 @@ def test_the_last_run_finishes(story: Story) -> None:
     assert "is the restored one already" in story.rollback.text
     assert "OpenLMIS on rehearsal is back at 3.3.1" in story.report
     assert "FAILED" not in story.report
+
+
+def test_the_report_tells_both_ways_and_what_became_of_users_work(story: Story) -> None:
+    report = story.document
+    assert (report["outcome"], report["releases"]["now"]) == ("rolled back", "3.3.1")
+    assert len(report["offline"]["windows"]) == 2
+    assert [one["step"] for one in report["steps"] if one["phase"] == "rollback" and not one["finished"]] == ["restore", "restore"]
+    assert {one["component"]: one["after"] for one in report["versions"] if one["component"] in PRESENT} == {
+        name: running_version("3.3.1", name) for name in PRESENT
+    }
+    # The run that restored it was killed, and took with it what it knew of users' work.
+    assert report["restored"]["lost"] is None
+    assert report["restored"]["kept_as"] in story.page
+    assert "Not known" in story.page
 
 
 @pytest.mark.parametrize(
@@ -347,3 +368,5 @@ def test_no_personal_datum_and_no_secret_is_printed(story: Story) -> None:
     assert [one for one in addresses if one in printed] == []
     assert DATABASE["password"] not in printed
     assert DATABASE["password"] not in json.dumps(story.cut_off)
+    written = json.dumps(story.document, ensure_ascii=False) + html.unescape(story.page)
+    assert [one for one in personal(story.server.users()) if one in written] == []

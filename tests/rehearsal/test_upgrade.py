@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import html
 import json
 import re
 import stat
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from stack.ansible import Run, database_mounts, migration, upgrade
 from stack.deployment import newest_migrations, running
+from stack.people import personal
 from stack.releases import COMPONENTS, RELEASES, running_version
 from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_details
 
@@ -67,6 +71,8 @@ class Story:
     check: Run
     after_check: dict[str, Any]
     upgrade: Run
+    report: dict[str, Any]
+    page: str
     after: dict[str, Any]
     adhoc: Run
     again: Run
@@ -76,15 +82,19 @@ class Story:
 @pytest.fixture(scope="module", params=[pytest.param("3.3.0", marks=pytest.mark.long), "3.3.1"])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Check mode, upgrade, the module by itself, and the upgrade again, on one server from each release."""
+    reports = tmp_path_factory.mktemp("reports")
     with running(request.param, tmp_path_factory.mktemp("upgrade")) as server:
         before, mounts, columns_before = server.fingerprint(), database_mounts(server), columns(server)
         contents_before = contents(server, columns_before)
         check = upgrade(server, "--check", "--diff")
         after_check = server.fingerprint()
-        upgraded = upgrade(server)
+        upgraded = upgrade(server, "-e", f"openlmis_report_dir={reports}")
+        assert upgraded.code == 0, upgraded.text[-4000:]
+        (page,), (document,) = reports.glob("rehearsal-*Z.html"), reports.glob("rehearsal-*Z.json")
         after = server.fingerprint()
         adhoc = migration(server, "--check", "--diff")
-        again = upgrade(server)
+        again = upgrade(server, "-e", f"openlmis_report_dir={reports}")
+        assert len(list(reports.iterdir())) == 2
         yield Story(
             server=server,
             release=request.param,
@@ -97,6 +107,8 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             check=check,
             after_check=after_check,
             upgrade=upgraded,
+            report=json.loads(document.read_text()),
+            page=page.read_text(),
             after=after,
             adhoc=adhoc,
             again=again,
@@ -117,16 +129,84 @@ def test_the_upgrade_succeeds_and_reports(story: Story) -> None:
     report = (story.server.state_dir / "report.txt").read_text()
     assert f"OpenLMIS {story.release} -> 3.4.0" in report
     assert f"{len(story.expected)} of {len(story.expected)} users copied" in report
-    assert re.search(r"Offline +\d+\.\d s", report)
+    assert re.search(r"(?m)^Offline +\d\d:\d\d:\d\d to ", report)
     (folder,) = story.server.backup_dir.iterdir()
-    size = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file() and one.name != "manifest.json")
-    assert f"{folder}, {size / 1024:.2f} KB, " in report
+    assert f"Backup {folder}, " in " ".join(report.split())
     assert "FAILED" not in report
     for line in report.splitlines():
         assert line.strip() in story.upgrade.text
     for name in TARGET:
         variable = f"OL_{name.upper().replace('-', '_')}_VERSION"
         assert re.search(rf"\.env: {variable} \S+ -> {re.escape(TARGET[name])}", report)
+
+
+def test_the_report_has_versions_migrations_and_rows(story: Story) -> None:
+    report, server = story.report, story.server
+    assert (report["schema"], report["outcome"], report["releases"]["from"], report["releases"]["to"]) == (1, "upgraded", story.release, "3.4.0")
+    before = {name: running_version(story.release, name) for name in TARGET}
+    assert {one["component"]: (one["before"], one["after"]) for one in report["versions"]} == {
+        name: (before[name], TARGET[name]) for name in TARGET
+    }
+    for one in report["migrations"]:
+        assert one["after"] == len(server.migrations(one["component"])), one
+        assert one["before"] + len(one["applied"]) == one["after"], one
+        assert set(one["applied"]) <= set(server.migrations(one["component"]))
+    rows = {one["table"]: (one["before"], one["after"]) for one in report["rows"]["tables"]}
+    counted = {side: {table: int(told.split(":")[0]) for table, told in getattr(story, side)["tables"].items()} for side in ("before", "after")}
+    # The copy is not what the database held when it was counted, but what the smoke test and this test have left since is the same.
+    for table, (was, now) in rows.items():
+        if table != "public.spatial_ref_sys":
+            assert (was, now) == (counted["before"].get(table), counted["after"].get(table)), table
+    assert len(rows) > 30
+    assert report["rows"]["fewer"] == []
+    details = report["contact_details"]
+    assert (details["source"], details["copied"], details["kept"]) == (len(story.expected), len(story.expected), 0)
+    assert details["without_email"] == sum(one.email is None for one in story.expected.values())
+
+
+def test_the_report_tells_when_what_happened(story: Story) -> None:
+    report = story.report
+    steps = ["pull", "maintenance_on", "stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "start", "wait"]
+    assert [one["step"] for one in report["steps"]] == [*steps, "smoke_test", "maintenance_off"]
+    assert all(one["seconds"] > 0 for one in report["steps"])
+    assert [one["nth"] for one in report["steps"] if one["step"] == "wait"] == [1, 2]
+    assert report["offline"]["from"] == report["steps"][1]["started"]
+    assert report["offline"]["to"] == report["steps"][-1]["finished"]
+    boots = [one["component"] for one in report["boot"]]
+    assert set(boots) == set(COMPONENTS)
+    # These were stopped for the copy, or ran with a temporary setting, and have booted twice.
+    assert boots.count("notification") == 2
+    assert all(0 < one["seconds"] < 60 for one in report["boot"])
+
+
+def test_the_report_proves_the_backup_and_says_what_to_do(story: Story) -> None:
+    report = story.report
+    (folder,) = story.server.backup_dir.iterdir()
+    manifest = folder / "manifest.json"
+    assert report["backup"]["folder"] == str(folder)
+    assert report["backup"]["checksums"] == json.loads(manifest.read_text())["checksums"]
+    assert report["backup"]["manifest_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert report["backup"]["manifest_sha256"] in story.page
+    assert [one["ok"] for one in report["smoke_test"]] == [True] * 7
+    assert report["edits"] == report["next"][0]["lines"]
+    assert {edit.partition(":")[0] for edit in report["edits"]} >= {".env"}
+    assert report["commands"]["rollback"].endswith("playbooks/rollback-3.4.yml")
+    assert report["commands"]["rollback"] in html.unescape(story.page)
+    warned = set(re.findall(r"(?m)^warning +([a-z ]+?)  ", story.upgrade.text))
+    assert {one["check"] for one in report["warnings"]} == warned
+    assert warned
+
+
+def test_the_report_is_private_and_one_page(story: Story) -> None:
+    for path in story.server.state_dir.glob("report-*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    written = story.page + json.dumps(story.report, ensure_ascii=False)
+    told = personal(story.server.users())
+    assert len(told) > 500
+    assert [one for one in told if one in written or one in html.unescape(story.page)] == []
+    assert DATABASE["password"] not in written
+    ElementTree.fromstring(story.page.partition("\n")[2])
+    assert not re.search(r"\b(src|href)=|url\(|<script", story.page)
 
 
 def test_every_component_answers_with_its_version(story: Story) -> None:

@@ -764,8 +764,8 @@ def test_an_administrator_without_the_right_is_told_which_and_where(filled: Serv
 @pytest.mark.parametrize(
     ("arguments", "detail"),
     [
-        ({"admin_password": "not it"}, "admin is refused: correct the login given"),
-        ({"admin_username": "nobody"}, "nobody is refused: correct the login given"),
+        ({"admin_password": "not it"}, "the administrator is refused: correct the login given"),
+        ({"admin_username": "nobody"}, "the administrator is refused: correct the login given"),
         ({"client_secret": "not it"}, "client user-client is refused: correct the OAuth client given"),
     ],
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 ADMIN_ID = "35316636-6264-6331-2d34-3933322d3462"
@@ -122,6 +123,12 @@ LAST = (
     "Banda Phiri Mwale Dlamini Okafor Diallo Traoré Mensah Nkosi Santos Machel Tembo Kamau Otieno Bello "
     "D'Souza Chirwa N'Diaye Gonçalves Abebe"
 ).split()
+
+
+def personal(users: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The users' addresses, telephone numbers and names, but for such short or common words as stand in any text."""
+    told = [one[key] for one in users for key in ("email", "phonenumber") if one.get(key) and len(one[key]) > 5]
+    return told + [one["username"] for one in users if re.search(r"[^a-z]", one["username"]) and len(one["username"]) > 4]
 
 
 def people(count: int = DEFAULT_USERS, seed: int = 34) -> list[Person]:

@@ -75,6 +75,11 @@ class Server:
         self.prefix: list[str] = []
         self.environment: dict[str, str] | None = None
 
+    def report(self) -> tuple[dict[str, Any], str]:
+        """The last report on the host: the JSON document and the page."""
+        newest = max(self.state_dir.glob("report-*.json"), key=lambda path: path.stat().st_mtime)
+        return json.loads(newest.read_text()), newest.with_suffix(".html").read_text()
+
     # -- containers ------------------------------------------------------------------------------------------------
 
     def containers(self) -> list[Any]:

@@ -39,12 +39,19 @@ def test_a_run_keeps_what_it_began_with():
     assert stopped()["run_id"] == "20260102T190000Z"
 
 
-def test_summary_of_seconds():
-    assert journals.summarise(stopped()) == {
-        "offline": 5.0,
-        "steps": [{"step": "stop", "seconds": 3.0}, {"step": "maintenance_off", "seconds": 1.0}],
-    }
-    assert journals.summarise(None) == {"offline": None, "steps": []}
+def test_a_moment_so_much_later():
+    assert journals.later(AT.format(1), 62.25) == "2026-01-02T19:01:03.250"
+    assert journals.seconds(AT.format(1), journals.later(AT.format(1), 62.25)) == 62.2
+
+
+def test_every_claim_is_one_attempt_more():
+    text = begin(None, "stop", 0)
+    again = journals.claimed(journals.failed(text, "no", AT.format(1), {"components": {}}), OTHER, False)
+    assert again["holder"] == OTHER
+    assert begin(again, "stop", 2, holder=OTHER)["steps"][-1]["attempt"] == 2
+    assert again["steps"][0]["data"] == {"components": {}}
+    with pytest.raises(OperationError, match="in the hands of"):
+        journals.claimed(again, ME, False)
 
 
 def test_a_finished_run_makes_place_for_a_new_one():
