@@ -183,7 +183,7 @@ as_postgres "psql $client --dbname=postgres --command='CREATE DATABASE openlmis_
     as_postgres "psql $client --dbname=openlmis_dump" >/dev/null 2>"$data/complaints" || { tail -n 1 "$data/complaints" >&2; exit 3; }
 if [ -e "$data/cut-off" ]; then echo "ERROR: the dump cannot be unpacked" >&2; exit 3; fi
 grep -E '(ERROR|FATAL|PANIC):' "$data/complaints" |
-    grep -vE '(role|database) "[^"]*" already exists|role "[^"]*" does not exist|unrecognized configuration parameter' >&2 && exit 3
+    grep -vE '(role|database) "[^"]*" already exists|role "[^"]*" does not exist|unrecognized configuration|current user cannot be dropped' >&2 && exit 3
 psql $client --dbname=postgres --command='SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | while read -r name; do
     if [ "$(psql $client --dbname="$name" --command="SELECT to_regclass('referencedata.users') IS NOT NULL")" = t ]; then echo "$name"; fi
 done >"$data/found"
