@@ -123,6 +123,10 @@ rows:
   description: Rows of all tables in the copy.
   returned: when O(state=beside) and not in check mode
   type: int
+bytes:
+  description: Size of the copy on the disk.
+  returned: when O(state=beside) and not in check mode
+  type: int
 proven:
   description: Whether all rows were compared with the manifest of a backup.
   returned: when O(state=beside) and not in check mode
@@ -292,8 +296,14 @@ class Copy(Beside):
         finally:
             self._sweep()
             shutil.rmtree(self.work, ignore_errors=True)
-        seconds = round(time.monotonic() - begin, 1)
-        return {"dropped": dropped, "tables": len(counted), "rows": sum(counted.values()), "proven": bool(manifest), "duration": seconds}
+        return {
+            "dropped": dropped,
+            "tables": len(counted),
+            "rows": sum(counted.values()),
+            "bytes": self._row("SELECT pg_database_size(%s)", self.scratch)[0],
+            "proven": bool(manifest),
+            "duration": round(time.monotonic() - begin, 1),
+        }
 
     def _sweep(self) -> None:
         """End what an earlier attempt has left at work: its containers, of this rehearsal and of those before."""
