@@ -31,9 +31,9 @@ options:
     description: Folder or file of the dump on the managed host, for O(state=beside).
     type: path
   state:
-    description: V(beside) restores the copy, V(in_place) gives it its name.
+    description: V(beside) restores the copy, V(in_place) gives it its name, V(absent) drops a copy that has not got it.
     type: str
-    choices: [beside, in_place]
+    choices: [beside, in_place, absent]
     default: beside
   run:
     description: Id of the rehearsal. Databases and containers are named after it.
@@ -384,6 +384,15 @@ class Copy(Beside):
             cursor.execute("ANALYZE")
         return counted
 
+    def remove(self, check_mode: bool) -> Dict[str, Any]:
+        """Drop a copy that has not got its place: it holds what is production's."""
+        there = self._row(DATABASE, self.scratch) is not None
+        if there and not check_mode:
+            self._drop_scratch()
+        gone = [self.scratch] if there else []
+        lines = [f"The copy {name} was dropped" for name in gone]
+        return {**self.result, "changed": there, "kept_as": None, "dropped": gone, "lines": lines}
+
     # -- in place --------------------------------------------------------------------------------------------------
 
     def swap(self, check_mode: bool) -> Dict[str, Any]:
@@ -446,7 +455,7 @@ def main() -> None:
     spec["project_src"]["required"] = True
     spec.update(
         dump={"type": "path"},
-        state={"type": "str", "choices": ["beside", "in_place"], "default": "beside"},
+        state={"type": "str", "choices": ["beside", "in_place", "absent"], "default": "beside"},
         run={"type": "str", "required": True},
         work_dir={"type": "path", "required": True},
         database={"type": "str"},
@@ -460,7 +469,9 @@ def main() -> None:
     copy = None
     try:
         copy = Copy(module.params)
-        if module.params["state"] == "in_place":
+        if module.params["state"] == "absent":
+            result = copy.remove(module.check_mode)
+        elif module.params["state"] == "in_place":
             result = copy.swap(module.check_mode)
             result["lines"] = said(result)
         else:
@@ -468,7 +479,7 @@ def main() -> None:
             if not module.check_mode:
                 result.update(copy.restore())
                 result["lines"] = said(result)
-        module.exit_json(changed=True, **result)
+        module.exit_json(**{"changed": True, **result})
     except OperationError as error:
         module.fail_json(msg=str(error))
     except database.psycopg2.Error as error:

@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Looks at a dump and at a server and refuses where a rehearsal could do harm - a server that is not marked as staging, whose BASE_URL or
     database is production's, whose mail goes to real people, on which an upgrade is under way, or that runs another release than production.
+  - It refuses as well what M(openlmis.operations.upgrade_check) would refuse of the deployment's files.
   - Changes nothing. No password and no personal datum is in the result.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -108,22 +109,47 @@ server:
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, dumps, evidence, rehearsing, server
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    checks,
+    deployment,
+    dumps,
+    evidence,
+    outlook,
+    rehearsing,
+    server,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, table, verdict
 
+# They look at the database that is replaced.
+OF_THE_DATABASE = ("database", "database volume", "migration order")
+
 
 def check(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Look at dump and server and return the module's result."""
     dump = dumps.look(params["dump"]).told()
-    seen = server.look(params)
+    versions = server.docker_versions()
+    # A rehearsal that was cut off has left no component's container.
+    seen = server.look(params, may_be_gone=True)
     facts = server.facts_of(seen, params)
     starts = params["release"]["upgrades_from"]
-    told = {key: params[key] for key in ("staging", "base_url", "production_base_url", "mail_hosts", "run")}
-    known = {**facts, **told, "dump": dump, "starts": starts, "rendered": evidence.rendered(seen)}
-    findings = rehearsing.findings(known)
+    known = {
+        **facts,
+        **{key: params[key] for key in ("staging", "base_url", "production_base_url", "mail_hosts", "run", "images")},
+        "dump": dump,
+        "starts": starts,
+        "docker": versions,
+        "named": params["release"].get("services") or {},
+        "without_way_back": False,
+        "discard_files": [],
+        "rendered": evidence.rendered(seen),
+        "outlook": outlook.look(params, seen.project, seen.files, seen.services),
+        "live": {},
+    }
+    # What the upgrade would refuse of the files is better known before a long restore than after it.
+    findings = rehearsing.findings(known) + [one for one in checks.findings(known, resumed=True) if one.check not in OF_THE_DATABASE]
     here = facts["release"]
     return {
         "findings": [finding._asdict() for finding in findings],

@@ -14,7 +14,7 @@ import pathlib
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -46,7 +46,7 @@ insert into who values ('production');
 """
 # Afterwards the same server is staging, with little of its own.
 AS_STAGING = """
-delete from requisition.requisitions;
+truncate requisition.requisitions cascade;
 create table public.staging_only (id int);
 drop owned by reporter;
 drop role reporter;
@@ -55,7 +55,7 @@ drop role lmis_owner;
 \\connect other_app
 update who set name = 'staging';
 """
-REWRITTEN = ("referencedata.users", "fulfillment.transfer_properties", "auth.password_reset_tokens")
+REWRITTEN = ("referencedata.users", "fulfillment.transfer_properties", "auth.auth_users", "auth.password_reset_tokens")
 
 
 @dataclasses.dataclass
@@ -150,6 +150,15 @@ def same_database(stage: Stage) -> str:
     return "own"
 
 
+# In make test one refusal, a backup and a whole server's text; the rest in make test-all.
+ALWAYS = ("no staging server", "backup", "all.sql")
+
+
+def rarely(names: Iterable[str]) -> list[Any]:
+    """The names as parameters, those that are not always tried marked as long."""
+    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in names]
+
+
 REFUSED: dict[str, tuple[Callable[[Stage], tuple[str, ...]], str]] = {
     "no staging server": (lambda stage: ("backup", "-e", "openlmis_staging=false"), "openlmis_staging is not set"),
     "production's address": (
@@ -162,7 +171,7 @@ REFUSED: dict[str, tuple[Callable[[Stage], tuple[str, ...]], str]] = {
 }
 
 
-@pytest.mark.parametrize("why", REFUSED)
+@pytest.mark.parametrize("why", rarely(REFUSED))
 def test_it_is_refused_before_anything_is_stopped(stage: Stage, why: str) -> None:
     prepare, words = REFUSED[why]
     arguments = prepare(stage)
@@ -173,6 +182,7 @@ def test_it_is_refused_before_anything_is_stopped(stage: Stage, why: str) -> Non
     assert stage.server.fingerprint() == before
 
 
+@pytest.mark.long
 def test_a_mail_host_outside_is_refused_unless_it_is_named_as_a_catcher(stage: Stage) -> None:
     settings(stage, "MAIL_HOST=localhost", "MAIL_HOST=smtp.example.org")
     try:
@@ -238,10 +248,9 @@ def assert_nothing_else_was_touched(stage: Stage) -> None:
 
 
 FOREIGN = ("-e", f"openlmis_rehearse_production_base_url={PRODUCTION_URL}")
-KINDS = ["backup", *(pytest.param(name, marks=pytest.mark.long) for name in ("custom.dump", "dump.tar", "folder", "plain.sql.gz", "create.sql"))]
 
 
-@pytest.mark.parametrize("dump", [*KINDS, "all.sql"])
+@pytest.mark.parametrize("dump", rarely(["backup", "custom.dump", "dump.tar", "folder", "plain.sql.gz", "create.sql", "all.sql"]))
 def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
     earlier = stage.databases()
     run = stage.run("tests/rehearsal/restore_copy.yml", dump, *(() if dump == "backup" else FOREIGN))
@@ -256,6 +265,7 @@ def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
     assert set(databases) == {*earlier, kept}
 
 
+@pytest.mark.long
 def test_a_dump_that_is_not_whole_leaves_staging_as_it_was(stage: Stage) -> None:
     text = (stage.dumps / "plain.sql").read_text()
     broken = stage.dumps / "broken.sql"
