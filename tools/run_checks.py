@@ -77,6 +77,7 @@ def lint() -> Iterator[Check]:
     yield Check("yamllint", ["yamllint", "--strict", "."])
     yield Check("ruff", ["ruff", "check", "--no-cache", "."])
     yield Check("shellcheck", ["shellcheck", *shell_scripts()])
+    yield Check("actionlint", ["actionlint", *map(str, sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/rehearse.yml"]))])
     yield Check("argument specs", [sys.executable, "tools/check_argument_specs.py"])
     yield Check("page of variables", [sys.executable, "tools/variables.py", "--check"])
     yield Check("antsibull-changelog", ["antsibull-changelog", "lint"])

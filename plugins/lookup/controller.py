@@ -139,10 +139,10 @@ def only_this_server(arguments: Mapping[str, Any], variables: Mapping[str, Any])
     return arguments
 
 
-def back(playbook: str) -> str | None:
-    """Return the playbook that undoes this one: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by full name."""
+def sibling(playbook: str, way: str, *of: str) -> str | None:
+    """Return the playbook of another way beside one of these: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by full name."""
     place, name = re.match(r"(.*?)([^/.]*(?:\.\d+)*(?:\.ya?ml)?)$", playbook).groups()
-    return f"{place}rollback{name[len('upgrade'):]}" if name.startswith("upgrade") else None
+    return next((f"{place}{way}{name[len(one):]}" for one in of if name.startswith(one)), None)
 
 
 class LookupModule(LookupBase):
@@ -161,8 +161,9 @@ class LookupModule(LookupBase):
         sources = [sources] if isinstance(sources, str) else list(sources)
         default = {str(source) for source in constants.DEFAULT_HOST_LIST}
         sources = [source for source in sources if source not in default]
-        resume = command_line(CLIARGS, playbook, os.getcwd(), sources)
-        rollback = back(playbook)
+        # A rehearsal that was cut off in its upgrade goes on with that: it would begin with another copy.
+        resume = command_line(CLIARGS, sibling(playbook, "upgrade", "rehearse") or playbook, os.getcwd(), sources)
+        rollback = sibling(playbook, "rollback", "upgrade", "rehearse")
         if rollback:
             rollback = command_line(only_this_server(CLIARGS, variables or {}), rollback, os.getcwd(), sources)
         return [

@@ -34,6 +34,7 @@ except ImportError:
     ImageNotFound = Exception
 
 IN_CONTAINER = "/openlmis-backup"
+SOURCE = "/openlmis-dump"
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey")
 # Where packages put the programs of several majors beside each other; the ones on the path may be a wrapper.
 PROGRAM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
@@ -49,11 +50,14 @@ def major_of(version: str) -> Tuple[int, ...]:
 class ImageClients:
     """Programs of an image, in containers that share the network of the database's container, or else this host's.
 
-    ``folder`` of the host is what they can read and write; :meth:`path` says how they call a path in it.
+    ``folder`` of the host is what they can read and write, ``source`` what they can read besides; :meth:`path` says how they call
+    a path in them.
     """
 
-    def __init__(self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None) -> None:
-        self.client, self.settings, self.run, self.folder = client, settings, run, folder
+    def __init__(
+        self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None, source: Optional[str] = None
+    ) -> None:
+        self.client, self.settings, self.run, self.folder, self.source = client, settings, run, folder, source
         # An image may know fewer names than this host.
         self.image, self.network = image, "host"
         self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
@@ -68,8 +72,14 @@ class ImageClients:
                 self.place[name] = mount["bind"]
 
     def path(self, path: str) -> str:
-        """Return the path by which the programs know a path of the host inside the folder."""
+        """Return the path by which the programs know a path of the host inside the folder or the source."""
+        if self.source and (path + os.sep).startswith(self.source + os.sep):
+            return SOURCE + path[len(self.source) :]
         return os.path.join(IN_CONTAINER, os.path.relpath(path, self.folder))
+
+    def sources(self) -> Dict[str, Any]:
+        """Return what is mounted to be read only."""
+        return {self.source: {"bind": SOURCE, "mode": "ro"}} if self.source else {}
 
     def dsn(self, database: str) -> str:
         """Return the connection string, without a secret."""
@@ -89,7 +99,7 @@ class ImageClients:
                 network_mode=self.network,
                 environment={"PGPASSFILE": containers.PASSWORD_FILE, "TZ": "UTC", "LC_ALL": "C"},
                 user=f"{os.geteuid()}:{os.getegid()}",
-                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **mount, **self.certificates},
+                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **self.sources(), **mount, **self.certificates},
             )
 
     def finish(self, job: Any) -> Outcome:
@@ -209,16 +219,18 @@ def fitting(programs: Dict[Tuple[int, ...], str], server_version: str) -> Option
     return programs[min(majors)] if majors else None
 
 
-def find(client: Any, settings: ConnectionSettings, server_version: str, run: str, folder: str, image: Optional[str]) -> Any:
+def find(
+    client: Any, settings: ConnectionSettings, server_version: str, run: str, folder: str, image: Optional[str], source: Optional[str] = None
+) -> Any:
     """Return the programs for a server: its container's own; else those of the image that the operator named; else this host's.
 
     Raises OperationError when there are none, or when they are older than the server.
     """
     if settings.container is not None:
-        return ImageClients(client, settings, run, folder)
+        return ImageClients(client, settings, run, folder, source=source)
     if image:
         require_fitting(client, image, server_version, run)
-        return ImageClients(client, settings, run, folder, image)
+        return ImageClients(client, settings, run, folder, image, source)
     return host_clients(settings, server_version)
 
 

@@ -264,6 +264,18 @@ def out_of_order(applied: Sequence[str], expected: Sequence[str]) -> List[str]:
     return [version for version in missing_migrations(applied, expected) if int(version) < newest]
 
 
+def components_at(
+    components: Sequence[Mapping[str, Any]], versions: Mapping[str, str], flyway: Mapping[str, Any]
+) -> List[Dict[str, Any]]:
+    """Return a server's components as a release of these versions has them; what they answer as their version is not known."""
+    found = []
+    for one in components:
+        before = {key: value for key, value in one.items() if key != "version"}
+        before["migrations"] = flyway[one["name"]]["versions"][versions[one["name"]]] if one["schema"] else []
+        found.append(before)
+    return found
+
+
 def known_releases(release: Mapping[str, Any]) -> Dict[str, Dict[str, str]]:
     """Return the releases that this one knows, itself first: name -> component -> version, for components with a schema."""
     itself = {name: component["version"] for name, component in release["components"].items() if "schema" in component}

@@ -34,7 +34,7 @@ SELECT count(*) FROM auth.auth_users a JOIN auth.auth_users b ON a.referencedata
 """
 TRANSFER_HOSTS = """
 SELECT DISTINCT serverhost FROM fulfillment.transfer_properties
-WHERE coalesce(serverhost, '') NOT IN ('', 'localhost', '127.0.0.1', 'ftp') ORDER BY 1
+WHERE coalesce(serverhost, '') NOT IN ('', 'localhost', '127.0.0.1', 'ftp') AND serverhost NOT LIKE '%%.invalid' ORDER BY 1
 """
 DIFFERING_DETAILS = """
 SELECT count(*) FROM referencedata.users u JOIN notification.user_contact_details d ON d.referencedatauserid = u.id

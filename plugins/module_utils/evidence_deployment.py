@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, server
 
 PROFILE_KEYS = ("spring_profiles_active", "SPRING_PROFILES_ACTIVE")
+MAIL_KEYS = ("MAIL_HOST", "SPRING_MAIL_HOST", "spring.mail.host", "spring_mail_host")
 
 
 def rendered(seen: server.Look) -> Dict[str, Any]:
@@ -26,7 +27,7 @@ def rendered(seen: server.Look) -> Dict[str, Any]:
         "require_ssl": [one.name for one in seen.services if one.environment.get("REQUIRE_SSL", "").lower() == "true"],
         "base_urls": by_value((one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component),
         "mail_hosts": by_value(
-            (outside(one.environment.get("MAIL_HOST", ""), seen.services), one.name) for one in seen.services if one.component
+            (outside(host, seen.services), one.name) for one in seen.services if one.component for host in mail_hosts(one.environment)
         ),
         "moved_tags": moved_tags(seen),
     }
@@ -47,6 +48,12 @@ def url_end(url: str) -> str:
     if not name.lower().startswith("ssl") and name not in ("user", "password", "currentSchema", "targetServerType"):
         return ""
     return f"{name}={value}" if name == "sslmode" else name
+
+
+def mail_hosts(environment: Mapping[str, str]) -> List[str]:
+    """Return the mail hosts that a service's environment names, in whichever way Spring takes them."""
+    options = re.findall(r"-Dspring\.mail\.host=(\S+)", environment.get("JAVA_OPTS", ""))
+    return [environment[key] for key in MAIL_KEYS if environment.get(key)] + options
 
 
 def outside(host: str, services: Sequence[deployment.Service]) -> str:

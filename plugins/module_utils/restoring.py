@@ -24,6 +24,9 @@ LISTS = (
 )
 
 
+COPY = "openlmis.operations: harmless copy of production, made for rehearsal"
+
+
 class Entry(NamedTuple):
     """A line of C(pg_restore --list): C(text) is all behind the ids, such as C(TABLE DATA public users postgres)."""
 
@@ -52,6 +55,29 @@ def replacement_of(run: str, comment: Optional[str]) -> Optional[int]:
     """Return the OID of the database that took the place of the one with this comment in this run; None when none did."""
     match = re.match(rf"openlmis\.operations: set aside in run {re.escape(run)} for database (\d+),", comment or "")
     return int(match.group(1)) if match else None
+
+
+def copy_comment(run: str) -> str:
+    """Return the comment of a copy of production that a rehearsal works on."""
+    return f"{COPY} {run}; may be dropped"
+
+
+def before_comment(run: str, earlier: Optional[str]) -> str:
+    """Return the comment of a staging server's own database that made place for a copy."""
+    text = f"openlmis.operations: as it was before rehearsal {run}"
+    return f"{text}. Its comment was: {earlier}" if earlier else text
+
+
+def is_copy(comment: Optional[str]) -> bool:
+    """Tell whether a database with this comment is the copy of a rehearsal."""
+    return (comment or "").startswith(COPY)
+
+
+def left_by_rehearsal(comment: Optional[str]) -> bool:
+    """Tell whether a rehearsal has left a database with this comment: a copy that took no place, or one that a rollback set aside."""
+    text = comment or ""
+    aside = text.startswith("openlmis.operations: set aside in run ") and f". Its comment was: {COPY}" in text
+    return aside or text.startswith("openlmis.operations: being restored in run ")
 
 
 def entries(listing: str) -> List[Entry]:
@@ -97,6 +123,19 @@ def missing_roles(globals_sql: str, present: Iterable[str]) -> List[str]:
 def room_missing(size: int, free: Optional[int]) -> int:
     """Return the bytes that lack for a second database of this size and a tenth; none where nobody knows what is free."""
     return 0 if free is None else max(0, int(size * 1.1) - free)
+
+
+def room_problem(needs: Mapping[str, int], free: Mapping[str, int], places: Mapping[str, str]) -> Optional[str]:
+    """Return a sentence when a file system has less room than what will be written to it takes; sizes in bytes.
+
+    C(needs) is by what is written, C(places) says on which file system each lies, C(free) is by file system.
+    """
+    for device, room in sorted(free.items()):
+        written = {what: size for what, size in needs.items() if places.get(what) == device}
+        if written and room < sum(written.values()):
+            listed = " and ".join(f"{what} up to {size // 2**20} MiB" for what, size in written.items())
+            return f"{device} has {room // 2**20} MiB free, and {listed} may be written to it"
+    return None
 
 
 def free_bytes(df: str) -> Optional[int]:

@@ -143,6 +143,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     progress,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.restoring import room_problem
 
 try:
     import psycopg2
@@ -191,19 +192,6 @@ def create_statement(name: str, facts: Mapping[str, Any]) -> str:
         f"CREATE DATABASE {contents.quoted(name)} TEMPLATE template0 OWNER {contents.quoted(facts['owner'])} ENCODING '{literal['encoding']}'"
         f" LC_COLLATE '{literal['collate']}' LC_CTYPE '{literal['ctype']}'"
     )
-
-
-def room_problem(needs: Mapping[str, int], free: Mapping[str, int], places: Mapping[str, str]) -> Optional[str]:
-    """Return a sentence when a file system has less room than what will be written to it takes; sizes in bytes.
-
-    C(needs) is by what is written, C(places) says on which file system each lies, C(free) is by file system.
-    """
-    for device, room in sorted(free.items()):
-        written = {what: size for what, size in needs.items() if places.get(what) == device}
-        if written and room < sum(written.values()):
-            listed = " and ".join(f"{what} up to {size // 2**20} MiB" for what, size in written.items())
-            return f"{device} has {room // 2**20} MiB free, and {listed} may be written to it"
-    return None
 
 
 class Backup:

@@ -140,38 +140,24 @@ duration:
 """
 
 import contextlib
-import dataclasses
 import os
 import time
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import (
     activity,
     backups,
-    clients,
     compose,
     contents,
     database,
     progress,
     restoring,
 )
+from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
 
-NAME = "openlmis.operations database_restore"
-IN_USE = ("55006", "55P03")  # object_in_use, lock_not_available
-UNTOUCHED = "The database is as it was"
-MINE = """
-SELECT r.rolsuper, r.rolcreatedb OR r.rolsuper, r.rolcreaterole OR r.rolsuper, current_setting('server_version')
-FROM pg_roles r WHERE r.rolname = current_user
-"""
-DATABASE = """
-SELECT d.oid::bigint, shobj_description(d.oid, 'pg_database'), pg_has_role(current_user, d.datdba, 'MEMBER'),
-       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[]
-FROM pg_database d WHERE d.datname = %s
-"""
 SETTINGS = """
 SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
 JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = %s
@@ -182,11 +168,6 @@ SELECT coalesce(r.rolname, ''), a.privilege_type, a.is_grantable
 FROM pg_roles o, aclexplode(coalesce(%s::aclitem[], acldefault('d', o.oid))) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE o.rolname = %s
 """
-SESSIONS = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
-TERMINATE = """
-SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles me ON me.rolname = current_user
-WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND (me.rolsuper OR pg_has_role(current_user, a.usesysid, 'MEMBER'))
-"""
 OTHERS_OBJECTS = """
 SELECT DISTINCT pg_get_userbyid(owner) FROM (
   SELECT c.relowner AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -195,40 +176,18 @@ SELECT DISTINCT pg_get_userbyid(owner) FROM (
   AND c.relkind <> 'i'
 ) owners WHERE NOT pg_has_role(current_user, owner, 'MEMBER')
 """
-# Schemas that stay in a copy, since an extension lives there, and those that go with all that is in them.
-SCHEMAS = """
-SELECT n.oid::bigint, n.nspname, n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension e WHERE e.extnamespace = n.oid)
-  OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
-FROM pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 2
-"""
-OBJECTS = """
-SELECT o.type, o.identity FROM pg_depend d CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) o
-WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = ANY(%s::oid[]) AND d.deptype = 'n'
-AND d.classid NOT IN ('pg_extension'::regclass, 'pg_default_acl'::regclass) AND NOT EXISTS (
-  SELECT 1 FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
-"""
-EXTENSION_RELATIONS = """
-SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' WHERE c.relkind IN ('r', 'S', 'v', 'p')
-"""
 
 
-class Restore:
+class Restore(Beside):
     """One backup on its way into the place of one database."""
 
     def __init__(self, module: AnsibleModule, progressing: progress.Progress) -> None:
-        self.params = params = module.params
         self.progress = progressing
         self.progress.say("reading the backup")
-        self.backup, self.run = params["backup"], params["run"]
-        self.settings = database.resolve_connection(params)
-        self.name = self.settings.database
-        self.scratch = restoring.name_for(self.name, "restore", self.run)
-        self.failed = restoring.name_for(self.name, "failed", self.run)
+        self.backup, run = module.params["backup"], module.params["run"]
         self.manifest = self._proven()
-        self.connection = self._maintenance()
-        self.superuser, self.may_create, self.may_create_roles, version = self._row(MINE)
-        self.programs = clients.find(compose.docker_client(), self.settings, version, self.run, self.backup, params["image"])
+        super().__init__(module.params, "openlmis.operations database_restore", "restore", restoring.scratch_comment(run), self.backup)
+        self.failed = restoring.name_for(self.name, "failed", run)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -241,34 +200,6 @@ class Restore:
                 f" expected. {UNTOUCHED}; name another backup in openlmis_rollback_backup."
             )
         return manifest
-
-    def _maintenance(self) -> Any:
-        """Return a connection to another database of the server: names cannot be changed from inside."""
-        refused: Optional[OperationError] = None
-        for name in ("postgres", "template1"):
-            try:
-                if name != self.name:
-                    return database.connect(dataclasses.replace(self.settings, database=name), NAME, autocommit=True)
-            except OperationError as error:
-                refused = refused or error
-        raise refused or OperationError("No database to work from was found; postgres or template1 is expected.")
-
-    def _rows(self, sql: str, *values: Any) -> List[Any]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, values or None)
-            return cursor.fetchall() if cursor.description else []
-
-    def _row(self, sql: str, *values: Any) -> Any:
-        return next(iter(self._rows(sql, *values)), None)
-
-    @contextlib.contextmanager
-    def _inside(self, name: str, autocommit: bool = False) -> Iterator[Any]:
-        connection = database.connect(dataclasses.replace(self.settings, database=name), NAME, autocommit)
-        try:
-            with connection.cursor() as cursor:
-                yield cursor
-        finally:
-            connection.close()
 
     def swapped(self) -> bool:
         """Tell whether the restored database is in place: the one set aside in this run names it."""
@@ -347,15 +278,6 @@ class Restore:
                 f" is restored beside the one that is there. {UNTOUCHED}; make {missing // 2**20 + 1} MiB of room and run again."
             )
 
-    def _free(self) -> Optional[int]:
-        """Return the free bytes where the database's files lie; None where they lie outside Compose."""
-        container = self.settings.container
-        if container is None:
-            return None
-        environment = dict(entry.partition("=")[::2] for entry in container.attrs["Config"].get("Env") or [])
-        code, out = container.exec_run(["df", "-Pk", environment.get("PGDATA") or "/var/lib/postgresql/data"])
-        return restoring.free_bytes(out.decode("utf-8", "replace")) if code == 0 else None
-
     def _activity(self) -> Dict[str, Any]:
         with self._inside(self.name) as cursor:
             found = activity.since(cursor, self.params["baseline"])
@@ -418,18 +340,6 @@ class Restore:
                     f" theirs. {UNTOUCHED}; create them and run again."
                 )
 
-    def _drop_scratch(self) -> None:
-        found = self._row(DATABASE, self.scratch)
-        if not found:
-            return
-        # Without a comment it is one that an earlier attempt had just created when it was ended.
-        if found[1] not in (None, restoring.scratch_comment(self.run)):
-            raise OperationError(
-                f"There is a database {self.scratch} whose comment says that it is something else; that name is expected to be free."
-                f" {UNTOUCHED}; rename that database and run again."
-            )
-        self._until_free([self.scratch], [(f"DROP DATABASE {quoted(self.scratch)}", ())])
-
     def _create_scratch(self) -> None:
         wanted = self.manifest["database"]
         create = f"CREATE DATABASE {quoted(self.scratch)} OWNER {quoted(wanted['owner'])}"
@@ -439,28 +349,6 @@ class Restore:
         else:
             self._until_free([self.name], [(f"{create} TEMPLATE {quoted(self.name)}", ())])
         self._rows(f"COMMENT ON DATABASE {quoted(self.scratch)} IS %s", restoring.scratch_comment(self.run))
-
-    def _emptied(self) -> List[str]:
-        """Drop in the copy what is not an extension's; return pg_restore's options to bring back no more than that."""
-        with self._inside(self.scratch, autocommit=True) as cursor:
-            cursor.execute(SCHEMAS)
-            schemas = cursor.fetchall()
-            for _oid, name, stays in schemas:
-                if not stays:
-                    cursor.execute(f"DROP SCHEMA {quoted(name)} CASCADE")
-            cursor.execute(OBJECTS, ([oid for oid, _name, stays in schemas if stays],))
-            for kind, identity in cursor.fetchall():
-                cursor.execute(f"DROP {kind.replace('composite type', 'type')} IF EXISTS {identity} CASCADE")
-            cursor.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
-            cursor.execute(EXTENSION_RELATIONS)
-            relations = cursor.fetchall()
-        listing = self._run("list", ["pg_restore", "--list", self._archive()])
-        kept = [name for _oid, name, stays in schemas if stays]
-        path = os.path.join(self.backup, ".restore-list")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            for entry in restoring.without_extensions(restoring.entries(listing), kept, relations):
-                stream.write(entry.line + "\n")
-        return [f"--use-list={self.programs.path(path)}"]
 
     def _pg_restore(self, options: Sequence[str]) -> None:
         command = ["pg_restore", "--exit-on-error", "--no-password", f"--jobs={self.params['jobs']}", *options]
@@ -472,17 +360,6 @@ class Restore:
 
     def _archive(self) -> str:
         return self.programs.path(os.path.join(self.backup, "database"))
-
-    def _run(self, what: str, command: List[str]) -> str:
-        """Run one of PostgreSQL's programs and return its output."""
-        outcome = self.programs.finish(self.programs.start(what, command))
-        if outcome.code:
-            lines = [line for line in outcome.err.splitlines() if "ERROR:" in line or "FATAL:" in line] or [outcome.said()]
-            raise OperationError(
-                f"{command[0]} ended with {outcome.code} and said: {redact(lines[0])}. A whole restore is expected. {UNTOUCHED}, and so is"
-                " the backup; mend the cause and run again."
-            )
-        return outcome.out
 
     def _prove(self) -> None:
         hashes, tables = self.manifest.get("hashes"), self.manifest["tables"]
@@ -554,34 +431,6 @@ class Restore:
             (f"COMMENT ON DATABASE {quoted(self.name)} IS %s", (comment,)),
         ]
         self._until_free([self.name, self.scratch], [("SET LOCAL lock_timeout = '5s'", ()), *statements], transaction=True)
-
-    def _until_free(self, names: List[str], statements: Sequence[Any], transaction: bool = False) -> None:
-        """End the sessions on these databases and execute what works only without any, until it does."""
-        deadline = time.monotonic() + self.params["wait_for_sessions"]
-        while True:
-            self._rows(TERMINATE, names)
-            try:
-                self.connection.autocommit = not transaction
-                for statement, values in statements:
-                    self._rows(statement, *values)
-                if transaction:
-                    self.connection.commit()
-                return
-            except database.psycopg2.Error as error:
-                if transaction and not self.connection.closed:
-                    self.connection.rollback()
-                if error.pgcode not in IN_USE:
-                    raise
-            finally:
-                if not self.connection.closed:
-                    self.connection.autocommit = True
-            if time.monotonic() > deadline:
-                held = [f"{pid} of {user} ({name or 'without name'})" for pid, user, name in self._rows(SESSIONS, names)]
-                raise OperationError(
-                    f"Database sessions stay, or come back as fast as they are ended: {', '.join(held) or 'unknown ones'}. None is expected"
-                    f" while the database is replaced. {UNTOUCHED}; end these programs and run again."
-                )
-            time.sleep(0.2)
 
 
 def main() -> None:

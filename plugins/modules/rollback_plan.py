@@ -136,7 +136,7 @@ import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import backups, compose
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, compose, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 Journal = Optional[Mapping[str, Any]]
@@ -205,13 +205,7 @@ def components_before(
     """Return the components as they were: as the backup has them, else as the release before ships them."""
     if manifest:
         return list(manifest["components"])
-    versions = release["upgrades_from"][server["release"]]
-    found = []
-    for one in server["components"]:
-        before = {key: value for key, value in one.items() if key != "version"}
-        before["migrations"] = migrations[one["name"]]["versions"][versions[one["name"]]] if one["schema"] else []
-        found.append(before)
-    return found
+    return deployment.components_at(server["components"], release["upgrades_from"][server["release"]], migrations)
 
 
 def images_before(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Dict[str, Mapping[str, str]]:

@@ -43,6 +43,11 @@ options:
     description: Whether this is a staging server with a copy of production, from which neither mail nor orders may get out.
     type: bool
     default: false
+  mail_hosts:
+    description: Mail hosts of a staging server that catch mail and send none on.
+    type: list
+    elements: str
+    default: []
   without_way_back:
     description: Whether an upgrade that was begun by hand and has failed may go forward from where it is.
     type: bool
@@ -173,6 +178,7 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "named": params["release"].get("services") or {},
         "base_url": params["base_url"],
         "staging": params["staging"],
+        "mail_hosts": params["mail_hosts"],
         "without_way_back": params["without_way_back"],
         "discard_files": params["discard_container_files"],
         "rendered": evidence.rendered(seen),
@@ -205,6 +211,7 @@ def main() -> None:
         backup_image={"type": "str"},
         discard_container_files={"type": "list", "elements": "str", "default": []},
         staging={"type": "bool", "default": False},
+        mail_hosts={"type": "list", "elements": "str", "default": []},
         without_way_back={"type": "bool", "default": False},
         resumed={"type": "bool", "default": False},
         base_url={"type": "str"},

@@ -51,11 +51,12 @@ def test_only_the_server_that_asks_is_rolled_back(servers, limit):
         ("upgrade_3_4.yml", "rollback_3_4.yml"),
         ("openlmis.operations.upgrade_3_4", "openlmis.operations.rollback_3_4"),
         ("/opt/x.y/upgrade-3.4.yml", "/opt/x.y/rollback-3.4.yml"),
+        ("openlmis.operations.rehearse_3_4", "openlmis.operations.rollback_3_4"),
         ("site.yml", None),
     ],
 )
 def test_the_playbook_that_goes_back(forth, back):
-    assert controller.back(forth) == back
+    assert controller.sibling(forth, "rollback", "upgrade", "rehearse") == back
 
 
 def test_a_process_is_known_by_its_number_and_its_beginning():

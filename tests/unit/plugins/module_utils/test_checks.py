@@ -300,7 +300,11 @@ def test_a_staging_server_that_reaches_real_people_is_refused():
     found = outcome(facts, "real people")
     assert found.status == REFUSED
     assert "MAIL_HOST is mail.example.org for notification; fulfillment.transfer_properties sends orders to ftp.example.org" in found.found
-    facts["rendered"]["mail_hosts"], facts["live"]["database"]["transfer_hosts"] = {}, []
+    facts["live"]["database"]["transfer_hosts"] = []
+    assert outcome(facts, "real people").status == REFUSED
+    facts["mail_hosts"] = ["mail.example.org"]
+    assert outcome(facts, "real people").status == OK
+    facts["rendered"]["mail_hosts"], facts["mail_hosts"] = {}, []
     assert outcome(facts, "real people").status == OK
 
 

@@ -88,3 +88,13 @@ def test_properties_that_differ_are_named_whatever_the_order_of_their_parts():
         "owner is 'x', not 'lmis'",
         "rights is [], not [('', 'CONNECT'), ('a', 'TEMP')]",
     ]
+
+
+def test_only_what_a_rehearsal_has_left_is_taken_for_that():
+    copy, before = restoring.copy_comment(RUN), restoring.before_comment(RUN, "Ministry's server")
+    assert restoring.is_copy(copy)
+    assert not any(map(restoring.is_copy, (before, restoring.scratch_comment(RUN), None, "Ministry's server")))
+    left = [restoring.scratch_comment(RUN), restoring.failed_comment(RUN, 4711, "/backup", copy)]
+    assert all(map(restoring.left_by_rehearsal, left))
+    kept = [before, copy, restoring.failed_comment(RUN, 4711, "/backup", "Ministry's server"), None, restoring.failed_comment(RUN, 1, "/b", before)]
+    assert not any(map(restoring.left_by_rehearsal, kept))

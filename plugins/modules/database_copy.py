@@ -1,0 +1,491 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: database_copy
+short_description: Put a copy of another server's database in the place of this one's
+version_added: "0.1.0"
+description:
+  - With O(state=beside) restores a dump into a fresh database beside the one that is there; of a backup of M(openlmis.operations.database_backup)
+    it compares the rows of every table, and the contents where the manifest has them. With O(state=in_place) it lets that database take the name of
+    the one that is there, in one transaction. In between M(openlmis.operations.make_harmless) is run on it; O(state=in_place) refuses a copy from
+    which mail or orders could still go out.
+  - Takes a backup's folder, every format of C(pg_dump), and plain text of C(pg_dumpall). Owners and rights are not restored, since the roles may not
+    exist here; all belongs to the role that OpenLMIS uses.
+  - A text may hold other databases, roles and commands for C(psql). It never comes near this server. It is restored in a throw-away PostgreSQL in a
+    container of the database's own image without a network, and OpenLMIS' database is dumped from there.
+  - The database that was there is kept as C(<database>_before_<run>). Only what an earlier rehearsal has put there is dropped, known by its comment.
+  - It may be ended at any point and run again.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+extends_documentation_fragment:
+  - openlmis.operations.database
+options:
+  project_src:
+    required: true
+  dump:
+    description: Folder or file of the dump on the managed host, for O(state=beside).
+    type: path
+  state:
+    description: V(beside) restores the copy, V(in_place) gives it its name, V(absent) drops a copy that has not got it.
+    type: str
+    choices: [beside, in_place, absent]
+    default: beside
+  run:
+    description: Id of the rehearsal. Databases and containers are named after it.
+    type: str
+    required: true
+  work_dir:
+    description: Folder of this host for what is unpacked on the way, made and removed by this module.
+    type: path
+    required: true
+  database:
+    description: Name of OpenLMIS' database in a dump of a whole server, needed only where several databases have OpenLMIS' tables.
+    type: str
+  jobs:
+    description: Number of parallel jobs of C(pg_restore).
+    type: int
+    default: 2
+  wait_for_sessions:
+    description: Seconds to try to end the sessions that stand in the way. They are ended only where this role may.
+    type: int
+    default: 60
+  image:
+    description:
+      - Image on this host with PostgreSQL's programs that are not older than the server, for a database outside the Compose project.
+        Without it programs of this host are taken. A dump in plain text needs it then, with the server's programs, too.
+    type: str
+requirements:
+  - docker (Python package)
+  - psycopg2 (Python package)
+attributes:
+  check_mode:
+    description: Refuses what a real run would refuse, and tells what it would do.
+    support: full
+  diff_mode:
+    description: A database is no text to compare.
+    support: none
+seealso:
+  - module: openlmis.operations.make_harmless
+  - module: openlmis.operations.rehearsal_check
+"""
+
+EXAMPLES = r"""
+- name: Restore the copy
+  openlmis.operations.database_copy:
+    project_src: /opt/openlmis
+    dump: /srv/production/open_lmis.dump
+    run: 20260102T185500Z
+    work_dir: /var/lib/openlmis-operations/rehearsal
+  register: copy
+
+- name: Make it harmless
+  openlmis.operations.make_harmless:
+    project_src: /opt/openlmis
+    login_db: "{{ copy.scratch }}"
+    copy: true
+
+- name: Let it take its place
+  openlmis.operations.database_copy:
+    state: in_place
+    project_src: /opt/openlmis
+    run: 20260102T185500Z
+    work_dir: /var/lib/openlmis-operations/rehearsal
+"""
+
+RETURN = r"""
+database:
+  description: The database whose place the copy takes.
+  returned: success
+  type: str
+scratch:
+  description: The name of the copy until then.
+  returned: success
+  type: str
+kept_as:
+  description: The name under which the database that was there is kept; none when it was an earlier rehearsal's and is dropped.
+  returned: success
+  type: str
+dropped:
+  description: Databases of earlier rehearsals that were dropped.
+  returned: success
+  type: list
+  elements: str
+tables:
+  description: Number of tables in the copy.
+  returned: when O(state=beside) and not in check mode
+  type: int
+rows:
+  description: Rows of all tables in the copy.
+  returned: when O(state=beside) and not in check mode
+  type: int
+bytes:
+  description: Size of the copy on the disk.
+  returned: when O(state=beside) and not in check mode
+  type: int
+proven:
+  description: Whether all rows were compared with the manifest of a backup.
+  returned: when O(state=beside) and not in check mode
+  type: bool
+duration:
+  description: Seconds that it took.
+  returned: when O(state=beside) and not in check mode
+  type: float
+lines:
+  description: What was done, or would be, in words.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    backups,
+    compose,
+    containers,
+    contents,
+    database,
+    dumps,
+    harmless,
+    restoring,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
+from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
+
+WORK = "/openlmis-backup"
+UNPACKED = "copy.dump"
+OURS = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY 1"
+
+# In a container of its own: initdb, restore, find the database, dump it. What psql complains of without harm to the data is left out: roles and
+# databases that are there already, roles that are not, settings of newer servers. Exit 3: other complaints; 4: not one database of OpenLMIS.
+THROW_AWAY = r"""
+set -u
+for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin /usr/local/bin; do
+    if [ -x "$folder/initdb" ]; then PATH=$folder:$PATH; fi
+done
+data=$(mktemp -d) || exit 1
+chown postgres "$data" || exit 1
+as_postgres() { su -s /bin/sh postgres -c "PATH=$PATH; export LC_ALL=C; $1"; }
+as_postgres "initdb --pgdata=$data --username=postgres --encoding=UTF8 --locale=C --auth=trust --nosync" >/dev/null || exit 1
+options="-c listen_addresses= -c unix_socket_directories=$data -c fsync=off -c full_page_writes=off -c max_wal_size=4GB -c autovacuum=off"
+as_postgres "pg_ctl --pgdata=$data --wait --log=$data/log --options='$options' start" >/dev/null || exit 1
+client="--no-psqlrc --quiet --tuples-only --no-align --host=$data --username=postgres"
+as_postgres "psql $client --dbname=postgres --command='CREATE DATABASE openlmis_dump TEMPLATE template0'" || exit 1
+{ $UNPACK /openlmis-dump || touch "$data/cut-off"; } |
+    as_postgres "psql $client --dbname=openlmis_dump" >/dev/null 2>"$data/complaints" || { tail -n 1 "$data/complaints" >&2; exit 3; }
+if [ -e "$data/cut-off" ]; then echo "ERROR: the dump cannot be unpacked" >&2; exit 3; fi
+grep -E '(ERROR|FATAL|PANIC):' "$data/complaints" |
+    grep -vE '(role|database) "[^"]*" already exists|role "[^"]*" does not exist|unrecognized configuration|current user cannot be dropped' >&2 && exit 3
+psql $client --dbname=postgres --command='SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | while read -r name; do
+    if [ "$(psql $client --dbname="$name" --command="SELECT to_regclass('referencedata.users') IS NOT NULL")" = t ]; then echo "$name"; fi
+done >"$data/found"
+if [ -n "$DATABASE" ]; then grep -Fx -- "$DATABASE" "$data/found" >"$data/chosen"; else cp "$data/found" "$data/chosen"; fi
+if [ "$(wc -l <"$data/chosen")" -ne 1 ]; then cat "$data/found"; exit 4; fi
+pg_dump --host="$data" --username=postgres --format=custom --compress=1 --file=@OUT@ --dbname="$(cat "$data/chosen")" >&2 || exit 1
+chmod 0644 @OUT@
+"""
+
+
+class Copy(Beside):
+    """One dump of another server on its way into the place of this server's database."""
+
+    def __init__(self, params: Dict[str, Any]) -> None:
+        # A compressed text is read to its end for that.
+        self.dump = dumps.look(params["dump"]) if params["state"] == "beside" else dumps.Dump("", "", 0, {})
+        self.work = params["work_dir"].rstrip("/")
+        comment = restoring.scratch_comment(params["run"])
+        super().__init__(params, "openlmis.operations database_copy", "copy", comment, self.work, source=self.dump.path or None)
+        self.before = restoring.name_for(self.name, "before", self.run)
+        self.result: Dict[str, Any] = {"database": self.name, "scratch": self.scratch}
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def check(self) -> Dict[str, Any]:
+        """Return what is to be done. Raises OperationError for what must not be done."""
+        current = self._row(DATABASE, self.name)
+        own = bool(current) and restoring.is_copy(current[1])
+        lines = [f"{self.dump.path} ({self.dump.kind}) is restored beside the database {self.name} and takes its place"]
+        if current:
+            what = "is an earlier rehearsal's and is dropped then" if own else f"is kept as {self.before}"
+            lines.append(f"The database that is there now {what}")
+        lines += [f"{name}, which an earlier rehearsal has left, is dropped" for name in self._earlier()]
+        self._check_privileges(current)
+        if self.dump.kind in dumps.PLAINS and not getattr(self.programs, "image", None):
+            raise OperationError(
+                f"{self.dump.path} is plain text, which is restored in a throw-away container of the database's own image, and the database at"
+                f" {self.settings.where()} is in none. Name an image with PostgreSQL's server and client programs in openlmis_backup_image, or dump"
+                f" production with pg_dump -Fc. {UNTOUCHED}."
+            )
+        self._check_room()
+        return {**self.result, "kept_as": None if own or not current else self.before, "dropped": [], "lines": lines}
+
+    def _check_privileges(self, current: Any) -> None:
+        if self.superuser or (self.may_create and current and current[2]):
+            return
+        raise OperationError(
+            f"The role {self.settings.user} cannot restore into a second database. A superuser, or the owner of the database {self.name} with CREATEDB, is"
+            f" expected. {UNTOUCHED}; grant what is missing, or name another role in openlmis_login_user."
+        )
+
+    def _check_room(self) -> None:
+        size = self.dump.grown()
+        needs, places = {"the copy": size}, {}
+        free: Dict[str, int] = {}
+        container = self.settings.container
+        if container is not None:
+            self._place(places, free, "the copy", _data_folder(container), self._free())
+        if self.dump.kind in dumps.PLAINS:
+            needs.update({"the throw-away server": size, "the archive made there": self.dump.size // 2})
+            root = compose.docker_client().info()["DockerRootDir"]
+            self._place(places, free, "the throw-away server", root, None)
+            self._place(places, free, "the archive made there", backups.existing(self.work), None)
+        problem = restoring.room_problem(needs, free, places)
+        if problem:
+            raise OperationError(f"{problem}, by the size of the dump; room for all of it is expected. {UNTOUCHED}; make room and run again.")
+
+    @staticmethod
+    def _place(places: Dict[str, str], free: Dict[str, int], what: str, folder: Optional[str], known: Optional[int]) -> None:
+        """Note on which file system something is written, and what is free there; what lies on one is added up."""
+        if folder and os.path.isdir(folder):
+            device = os.stat(folder).st_dev
+            same = next((place for place in free if os.path.isdir(place) and os.stat(place).st_dev == device), folder)
+            places[what], free[same] = same, shutil.disk_usage(folder).free
+        elif known is not None:
+            places[what], free["the disk of the database"] = "the disk of the database", known
+
+    def _earlier(self) -> List[str]:
+        """Return the databases that earlier rehearsals have left beside this one: unfinished copies, and copies that a rollback set aside."""
+        prefix = [restoring.name_for(self.name, what, "")[:-1] for what in ("copy", "failed")]
+        return [
+            name
+            for name, comment in self._rows(OURS)
+            if name not in (self.name, self.scratch) and any(name.startswith(one) for one in prefix) and restoring.left_by_rehearsal(comment)
+        ]
+
+    # -- doing -----------------------------------------------------------------------------------------------------
+
+    def restore(self) -> Dict[str, Any]:
+        """Make the fresh database and prove it; return how many tables and rows it has."""
+        begin = time.monotonic()
+        self._sweep()
+        dropped = self._drop(self._earlier())
+        self._drop_scratch()
+        os.makedirs(self.work, mode=0o700, exist_ok=True)
+        try:
+            manifest = self._whole()
+            self.archive = self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
+            self._create()
+            self._pg_restore([] if self.superuser else self._emptied())
+            counted = self._prove(manifest)
+        except BaseException:
+            with contextlib.suppress(database.psycopg2.Error, OperationError):
+                self._drop_scratch()
+            raise
+        finally:
+            self._sweep()
+            shutil.rmtree(self.work, ignore_errors=True)
+        return {
+            "dropped": dropped,
+            "tables": len(counted),
+            "rows": sum(counted.values()),
+            "bytes": self._row("SELECT pg_database_size(%s)", self.scratch)[0],
+            "proven": bool(manifest),
+            "duration": round(time.monotonic() - begin, 1),
+        }
+
+    def _sweep(self) -> None:
+        """End what an earlier attempt has left at work: its containers, of this rehearsal and of those before."""
+        for container in containers.all_of_ours(compose.docker_client()):
+            if any(mount.get("Source", "") == self.work for mount in container.attrs.get("Mounts", [])):
+                containers.remove(container)
+
+    def _whole(self) -> Dict[str, Any]:
+        """Return the manifest of a backup whose every file is as it says, nothing for other dumps."""
+        problems = backups.damages(self.dump.path, self.dump.manifest) if self.dump.kind == dumps.BACKUP else []
+        if problems:
+            raise OperationError(
+                f"The dump {self.dump.path} is damaged: {'; '.join(problems[:10])}. Every file as its manifest says is expected. {UNTOUCHED}; copy it anew."
+            )
+        return self.dump.manifest
+
+    def _unpacked(self) -> str:
+        """Restore a text in a throw-away server and dump OpenLMIS' database from there; return the archive as the programs call it."""
+        archive = os.path.join(self.work, UNPACKED)
+        outcome = containers.run_once(
+            self.programs.client,
+            "throw-away",
+            self.run,
+            self.programs.image,
+            ["/bin/sh", "-c", THROW_AWAY.replace("@OUT@", f"{WORK}/{UNPACKED}")],
+            network_mode="none",
+            user="0:0",
+            environment={"UNPACK": "gzip -dc" if self.dump.kind == dumps.PLAIN_GZIP else "cat", "DATABASE": self.params["database"] or "", "LC_ALL": "C"},
+            volumes={self.work: {"bind": WORK, "mode": "rw"}, **self.programs.sources()},
+        )
+        if outcome.code == 4:
+            found = ", ".join(outcome.out.split("\n")).strip(", ") or "none"
+            raise OperationError(
+                f"In {self.dump.path} these databases have OpenLMIS' tables: {found}. One is expected. {UNTOUCHED}; name it in openlmis_rehearse_database."
+            )
+        if outcome.code or not os.path.exists(archive):
+            said = redact(outcome.said())
+            raise OperationError(
+                f"{self.dump.path} could not be restored in a throw-away server, which ended with {outcome.code} and said: {said}. A dump that is"
+                f" restored without an error is expected. {UNTOUCHED}; mend the cause, or dump production with pg_dump -Fc."
+            )
+        return self.programs.path(archive)
+
+    def _create(self) -> None:
+        create = f"CREATE DATABASE {quoted(self.scratch)}"
+        current = self._row(DATABASE, self.name)
+        if self.superuser:
+            locale: Tuple[str, ...] = current[4:7] if current else ("UTF8", "C", "C")
+            self._rows(f"{create} TEMPLATE template0 ENCODING %s LC_COLLATE %s LC_CTYPE %s", *locale)
+        else:
+            self._until_free([self.name], [(f"{create} TEMPLATE {quoted(self.name)}", ())])
+        self._rows(f"COMMENT ON DATABASE {quoted(self.scratch)} IS %s", self.scratch_comment)
+
+    def _archive(self) -> str:
+        return self.archive
+
+    def _pg_restore(self, options: List[str]) -> None:
+        jobs = [] if self.dump.kind == dumps.TAR else [f"--jobs={self.params['jobs']}"]
+        command = ["pg_restore", "--exit-on-error", "--no-password", "--no-owner", "--no-privileges", "--no-tablespaces", *jobs, *options]
+        self._run("restore", [*command, f"--dbname={self.programs.dsn(self.scratch)}", self._archive()])
+
+    def _prove(self, manifest: Dict[str, Any]) -> Dict[str, int]:
+        """Compare with the manifest where there is one; return the rows of every table."""
+        with self._inside(self.scratch) as cursor:
+            cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            counted = contents.count_rows(cursor)
+            wrong = contents.differences(manifest["tables"], counted) if manifest else []
+            if manifest.get("hashes") and not wrong:
+                wrong = contents.differences(manifest["hashes"], contents.content_hashes(cursor))
+        if wrong:
+            raise OperationError(
+                f"{len(wrong)} tables are not as they were when they were dumped: {', '.join(wrong[:10])}. Every row of every table is expected."
+                f" {UNTOUCHED}; look at the database server's log and disk, and run again."
+            )
+        if "referencedata.users" not in counted:
+            raise OperationError(f"The dump has no table referencedata.users; OpenLMIS' database is expected. {UNTOUCHED}; name another dump.")
+        with self._inside(self.scratch, autocommit=True) as cursor:
+            cursor.execute("ANALYZE")
+        return counted
+
+    def remove(self, check_mode: bool) -> Dict[str, Any]:
+        """Drop a copy that has not got its place: it holds what is production's."""
+        there = self._row(DATABASE, self.scratch) is not None
+        if there and not check_mode:
+            self._drop_scratch()
+        gone = [self.scratch] if there else []
+        lines = [f"The copy {name} was dropped" for name in gone]
+        return {**self.result, "changed": there, "kept_as": None, "dropped": gone, "lines": lines}
+
+    # -- in place --------------------------------------------------------------------------------------------------
+
+    def swap(self, check_mode: bool) -> Dict[str, Any]:
+        """Give the copy its name, once nothing in it reaches anybody."""
+        current, fresh = self._row(DATABASE, self.name), self._row(DATABASE, self.scratch)
+        if fresh is None or fresh[1] != self.scratch_comment:
+            raise OperationError(f"There is no copy {self.scratch} that was restored for this; one is expected. {UNTOUCHED}; restore it first.")
+        with self._inside(self.scratch) as cursor:
+            left = harmless.left_over(cursor)
+        if left:
+            raise OperationError(
+                f"The copy is not harmless: {'; '.join(left)}. Nothing that reaches anybody is expected. {UNTOUCHED}; run make_harmless on it."
+            )
+        own = bool(current) and restoring.is_copy(current[1])
+        result = {**self.result, "kept_as": None if own or not current else self.before, "dropped": []}
+        if check_mode:
+            return result
+        statements: List[Any] = [("SET LOCAL lock_timeout = '5s'", ())]
+        if current:
+            comment = current[1] if own else restoring.before_comment(self.run, current[1])
+            statements += [
+                (f"ALTER DATABASE {quoted(self.name)} RENAME TO {quoted(self.before)}", ()),
+                (f"COMMENT ON DATABASE {quoted(self.before)} IS %s", (comment,)),
+            ]
+        statements += [
+            (f"ALTER DATABASE {quoted(self.scratch)} RENAME TO {quoted(self.name)}", ()),
+            (f"COMMENT ON DATABASE {quoted(self.name)} IS %s", (restoring.copy_comment(self.run),)),
+        ]
+        self._until_free([self.name, self.scratch], statements, transaction=True)
+        if own:
+            result["dropped"] = self._drop([self.before])
+        return result
+
+    def _drop(self, names: List[str]) -> List[str]:
+        for name in names:
+            self._until_free([name], [(f"DROP DATABASE {quoted(name)}", ())])
+        return names
+
+
+def _data_folder(container: Any) -> Optional[str]:
+    """Return the folder of this host with the database's files, None where it cannot be seen."""
+    sources = [one.get("Source", "") for one in container.attrs.get("Mounts", []) if "postgres" in one.get("Destination", "")]
+    return next((source for source in sources if os.path.isdir(source)), None)
+
+
+def said(result: Dict[str, Any]) -> List[str]:
+    """Return what was done in words."""
+    if "rows" in result:
+        how = "all as the backup's manifest says" if result["proven"] else "restored without an error"
+        lines = [f"The copy has {result['rows']} rows in {result['tables']} tables, {how}; it took {result['duration']} s"]
+    else:
+        kept = f"; the one that was there is kept as {result['kept_as']}" if result["kept_as"] else ""
+        lines = [f"The copy is the database {result['database']} now{kept}"]
+    return lines + [f"{name}, of an earlier rehearsal, was dropped" for name in result["dropped"]]
+
+
+def main() -> None:
+    """Entry point of the module."""
+    spec = database.connection_argument_spec()
+    spec["project_src"]["required"] = True
+    spec.update(
+        dump={"type": "path"},
+        state={"type": "str", "choices": ["beside", "in_place", "absent"], "default": "beside"},
+        run={"type": "str", "required": True},
+        work_dir={"type": "path", "required": True},
+        database={"type": "str"},
+        jobs={"type": "int", "default": 2},
+        wait_for_sessions={"type": "int", "default": 60},
+        image={"type": "str"},
+    )
+    module = AnsibleModule(argument_spec=spec, required_if=[("state", "beside", ["dump"])], supports_check_mode=True)
+    compose.require_docker(module)
+    database.require_psycopg2(module)
+    copy = None
+    try:
+        copy = Copy(module.params)
+        if module.params["state"] == "absent":
+            result = copy.remove(module.check_mode)
+        elif module.params["state"] == "in_place":
+            result = copy.swap(module.check_mode)
+            result["lines"] = said(result)
+        else:
+            result = copy.check()
+            if not module.check_mode:
+                result.update(copy.restore())
+                result["lines"] = said(result)
+        module.exit_json(**{"changed": True, **result})
+    except OperationError as error:
+        module.fail_json(msg=str(error))
+    except database.psycopg2.Error as error:
+        settings = copy.settings if copy else database.ConnectionSettings()
+        module.fail_json(msg=str(database.database_error(error, settings, "While the copy was restored", UNTOUCHED)))
+
+
+if __name__ == "__main__":
+    main()
