@@ -54,13 +54,14 @@ class ImageClients:
 
     def __init__(self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None) -> None:
         self.client, self.settings, self.run, self.folder = client, settings, run, folder
-        # An image may know fewer names than this host.
-        self.image, self.network = image, "host"
-        self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
         if settings.container is not None:
             self.image, self.network = settings.container.attrs["Image"], f"container:{settings.container.id}"
             # The server listens on loopback in the network that they share with it.
             self.place = {"host": "127.0.0.1", "port": settings.port}
+        else:
+            # An image may know fewer names than this host.
+            self.image, self.network = image, "host"
+            self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
         self.certificates: Dict[str, Any] = {}
         for name in CERTIFICATES:
             if name in self.place:

@@ -21,11 +21,18 @@ options:
   baseline:
     description: What an earlier call returned as RV(baseline).
     type: dict
+  dest:
+    description: File to keep RV(baseline) in, as JSON that only its owner may read. Nothing is written when it is not given.
+    type: path
+  replace:
+    description: Whether a file that is at O(dest) already is replaced.
+    type: bool
+    default: true
 requirements:
   - psycopg2 (Python package)
 attributes:
   check_mode:
-    description: The module only reads.
+    description: Nothing is written.
     support: full
   diff_mode:
     description: Nothing is changed.
@@ -39,6 +46,7 @@ EXAMPLES = r"""
   openlmis.operations.database_activity:
     settings_file: /opt/openlmis/settings.env
     project_src: /opt/openlmis
+    dest: /var/lib/openlmis-operations/activity.json
   register: before
 
 - name: Have users worked since?
@@ -71,15 +79,17 @@ lines:
   sample: ["requisition.requisitions: 3 rows written"]
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import activity, database
+from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, database
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 
 def main() -> None:
     """Entry point of the module."""
     spec = database.connection_argument_spec()
-    spec["baseline"] = {"type": "dict"}
+    spec.update(baseline={"type": "dict"}, dest={"type": "path"}, replace={"type": "bool", "default": True})
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     database.require_psycopg2(module)
     try:
@@ -87,7 +97,7 @@ def main() -> None:
         connection = database.connect(settings, "openlmis.operations database_activity")
     except OperationError as error:
         module.fail_json(msg=str(error))
-    result = {}
+    dest, result = module.params["dest"], {}
     try:
         with connection.cursor() as cursor:
             if module.params["baseline"]:
@@ -100,7 +110,13 @@ def main() -> None:
         )
     finally:
         connection.close()
-    module.exit_json(changed=False, **result)
+    written = bool(dest) and (module.params["replace"] or not os.path.exists(dest))
+    try:
+        if written and not module.check_mode:
+            backups.write(dest, result["baseline"])
+    except OSError as error:
+        module.fail_json(msg=f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and run again.")
+    module.exit_json(changed=written, **result)
 
 
 if __name__ == "__main__":

@@ -355,11 +355,11 @@ class Backup:
             }
             if self.verify == "restore":
                 draft["hashes"] = contents.content_hashes(cursor)
+            draft["globals"] = self._dump_globals()
         except BaseException:
             self.tools.kill(job)
             raise
         self._expect(self.tools.finish(job), "pg_dump", "A whole dump")
-        draft["globals"] = self._dump_globals()
         return draft
 
     def _dump_globals(self) -> str:
@@ -389,18 +389,20 @@ class Backup:
         )
         listing = archive.parse_listing(listed)
         problems = archive.origin_problems(listing, self.facts["name"], self.facts["server_version"], begin, end)
-        problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs)
-        if problems:
-            raise OperationError(
-                f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot is"
-                " expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens again."
-            )
-        whole = ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)]
-        self._expect(
-            self.tools.finish(self.tools.start("read-back", whole)),
-            "pg_restore",
-            "An archive that can be read to its end",
-        )
+        # The rows are counted while pg_restore reads.
+        job = self.tools.start("read-back", ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)])
+        try:
+            problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs)
+            if problems:
+                raise OperationError(
+                    f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot"
+                    " is expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens"
+                    " again."
+                )
+        except BaseException:
+            self.tools.kill(job)
+            raise
+        self._expect(self.tools.finish(job), "pg_restore", "An archive that can be read to its end")
 
     @contextlib.contextmanager
     def _scratch_database(self) -> Iterator[Optional[str]]:

@@ -33,9 +33,11 @@ options:
     type: int
     default: 1800
   interval:
-    description: Seconds between two looks at containers, histories and versions.
+    description:
+      - Seconds between two looks at containers, histories and versions.
+      - The wait ends with the first look that comes after the last component's first answer.
     type: float
-    default: 2
+    default: 1
 extends_documentation_fragment:
   - openlmis.operations.site
   - openlmis.operations.database
@@ -394,7 +396,7 @@ def main() -> None:
     spec.update(
         services={"type": "list", "elements": "str", "default": []},
         timeout={"type": "int", "default": 1800},
-        interval={"type": "float", "default": 2},
+        interval={"type": "float", "default": 1},
     )
     module = AnsibleModule(spec, supports_check_mode=True)
     require_docker(module)
