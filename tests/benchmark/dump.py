@@ -49,7 +49,7 @@ CREATE TABLE bench.stock_card_line_items (id uuid PRIMARY KEY, stockcardid uuid,
 CREATE TABLE bench.jv_snapshot (snapshot_pk bigint PRIMARY KEY, type text, version bigint, state text, changed_properties text,
   managed_type text);
 """
-# About 2 MiB with the indexes.
+# About 1.5 MiB with the indexes.
 FILL = """
 INSERT INTO bench.requisition_line_items SELECT uuid_generate_v4(), md5((i / 80)::text)::uuid, md5((i % 900)::text)::uuid, i % 500,
   random() * 900, random() * 900, random() * 400, random() * 40, random() * 500, random() * 300, round((random() * 9)::numeric, 2),
@@ -77,7 +77,7 @@ class Dumps:
     def fill(self, size: int) -> None:
         """Make the database at least so many MiB large."""
         self.server.query(TABLES)
-        self.server.query(FILL.format(count=size // 2))
+        self.server.query(FILL.format(count=size * 7 // 10))
         if self.size() < size * MIB:
             sys.exit(f"The database has {self.size() // MIB} MiB; {size} are expected.")
         self.server.query("ANALYZE")

@@ -547,6 +547,11 @@ PLAYBOOK = """
         data: {answers: {auth: 3.2.0}, images: {db: {id: x, name: y}}}
       loop: "{{ steps | default([]) | product(['started', 'done']) }}"
 
+    - name: Read the journal, as the check does
+      openlmis.operations.run_journal:
+        path: "{{ openlmis_state_dir }}/journal.json"
+      register: openlmis__run
+
     - name: Back up
       ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: backup}
 """
