@@ -54,6 +54,12 @@ options:
     type: str
     choices: [rows, restore]
     default: rows
+  compress:
+    description:
+      - Level of gzip for the dump's data, V(0) for none, V(9) for the smallest.
+      - When it is not given the data are not compressed where three times the database's size is free, else with level V(1). To compress
+        takes the processors longer than all else that a dump is.
+    type: int
   image:
     description:
       - Image on this host with C(pg_dump), C(pg_dumpall) and C(pg_restore) that are not older than the server, for a database outside
@@ -155,6 +161,8 @@ SCRATCH_COMMENT = (
 )
 LOCK_TIMEOUT = "60s"
 SAID_AT_MOST = 10
+# A dump without compression is smaller than its database, unless the database keeps large texts compressed itself.
+ROOM_FOR_PLAIN = 3
 
 FACTS = """
 SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
@@ -220,6 +228,13 @@ def room_problem(needs: Mapping[str, int], free: Mapping[str, int], places: Mapp
     return None
 
 
+def compression(wanted: Optional[int], size: int, free: int) -> int:
+    """Return the level of gzip: what is wanted, else none where there is ample room for a database of this size, else the fastest."""
+    if wanted is not None:
+        return wanted
+    return 0 if free >= ROOM_FOR_PLAIN * size else 1
+
+
 class Backup:
     """One dump of one database, from the export of the snapshot to the proof."""
 
@@ -227,6 +242,7 @@ class Backup:
         params = module.params
         self.check_mode, self.verify = module.check_mode, params["verify"]
         self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
+        self.compress = params["compress"]
         self.partial = os.path.join(self.dest, "database.partial")
         self.settings = database.resolve_connection(params)
         self.origin = {"project": {"src": params["project_src"]}, "run": self.run_id}
@@ -308,7 +324,9 @@ class Backup:
             same = os.stat(volume).st_dev == os.stat(places["the dump"]).st_dev
             places["the scratch database"] = places["the dump"] if same else volume
             needs["the scratch database"] = self.facts["size"]
-        problem = room_problem(needs, {place: shutil.disk_usage(place).free for place in places.values()}, places)
+        free = {place: shutil.disk_usage(place).free for place in places.values()}
+        self.compress = compression(self.compress, self.facts["size"], free[places["the dump"]])
+        problem = room_problem(needs, free, places)
         if problem:
             raise OperationError(
                 f"{problem}; room for all of it is expected, since how far a dump shrinks is not known before. Make room, or set"
@@ -331,6 +349,7 @@ class Backup:
             "pg_dump",
             "--format=directory",
             f"--jobs={self.jobs}",
+            f"--compress={self.compress}",
             f"--snapshot={cursor.fetchone()[0]}",
             f"--lock-wait-timeout={LOCK_TIMEOUT}",
             "--no-password",
@@ -529,6 +548,7 @@ def main() -> None:
         run={"type": "str", "default": "manual"},
         jobs={"type": "int", "default": 2},
         verify={"type": "str", "choices": ["rows", "restore"], "default": "rows"},
+        compress={"type": "int"},
         image={"type": "str"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
