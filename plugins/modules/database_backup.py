@@ -374,11 +374,11 @@ class Backup:
             }
             if self.verify == "restore":
                 draft["hashes"] = contents.content_hashes(cursor)
-            draft["globals"] = self._dump_globals()
         except BaseException:
             self.tools.kill(job)
             raise
         self._expect(self.tools.finish(job), "pg_dump", "A whole dump")
+        draft["globals"] = self._dump_globals()
         return draft
 
     def _dump_globals(self) -> str:
