@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench demo screenshots clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench bench-copy bench-dump bench-runbook demo screenshots clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -70,8 +70,16 @@ docs: setup ## write docs/variables.md anew, and the site of the documentation (
 demo: ## a first look at the copy, without root or Docker: PostgreSQL from a wheel, made-up users, each command shown
 	@tools/demo
 
-bench: setup ## how long the copy takes, as a table (BENCH="--users 1000 --explain": other sizes, plans)
+bench: bench-copy bench-dump bench-runbook ## the three below, as tables; alone each takes its own options
+
+bench-copy: setup ## how long the copy takes (BENCH="--users 1000 --explain": other sizes, plans)
 	@$(PYTHON_RUN) tests/benchmark/benchmark.py $(BENCH)
+
+bench-dump: docker setup ## how fast the backup dumps, beside pg_dump by itself (BENCH_DUMP="--size 1000": a larger database)
+	@$(PYTHON_RUN) tests/benchmark/dump.py $(BENCH_DUMP)
+
+bench-runbook: docker setup ## where the seconds of an upgrade go while users are kept out (BENCH_RUNBOOK="--boot 60 --rounds 1")
+	@$(PYTHON_RUN) tests/benchmark/runbook.py $(BENCH_RUNBOOK)
 
 screenshots: docker setup ## the pictures of reports in docs/, made anew on the rehearsal server; needs chromium and pngquant
 	@tools/screenshots

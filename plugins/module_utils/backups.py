@@ -16,8 +16,11 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -97,6 +100,24 @@ def begin(folder: str, origin: Mapping[str, Any]) -> None:
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     os.mkdir(folder, 0o700)
     write(os.path.join(folder, DRAFT), origin)
+
+
+def copy(folder: str, part: str, source: str, paths: Sequence[str]) -> None:
+    """Copy files and folders, named relative to C(source), into a part of the backup. Raises OperationError.
+
+    cp keeps owners, modes and links, which shutil does not.
+    """
+    dest = os.path.join(folder, part)
+    os.makedirs(dest, mode=0o700, exist_ok=True)
+    if paths:
+        command = ["cp", "--archive", "--parents", "--", *paths, dest]
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            raise OperationError(
+                f"The files of {source} were not all copied to {dest}: cp said: {said}. Every file of the deployment is expected in the"
+                " backup. What there is is no backup yet. Mend that and run again."
+            )
 
 
 def load(path: str) -> Dict[str, Any]:

@@ -58,13 +58,14 @@ class ImageClients:
         self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None, source: Optional[str] = None
     ) -> None:
         self.client, self.settings, self.run, self.folder, self.source = client, settings, run, folder, source
-        # An image may know fewer names than this host.
-        self.image, self.network = image, "host"
-        self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
         if settings.container is not None:
             self.image, self.network = settings.container.attrs["Image"], f"container:{settings.container.id}"
             # The server listens on loopback in the network that they share with it.
             self.place = {"host": "127.0.0.1", "port": settings.port}
+        else:
+            # An image may know fewer names than this host.
+            self.image, self.network = image, "host"
+            self.place = {"hostaddr": address_of(settings.host), **public_arguments(settings)}
         self.certificates: Dict[str, Any] = {}
         for name in CERTIFICATES:
             if name in self.place:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import (
@@ -59,8 +60,8 @@ def look(params: Mapping[str, Any], may_be_gone: bool = False) -> Look:
     files = deployment.compose_files(src, params["compose_files"])
     find = deployment.find_project if may_be_gone else _find_running
     project = find(client, src, files, params.get("project_name"))
-    rendered = deployment.render(src, files, project.name)
-    raw = deployment.render(src, files, project.name, interpolate=False)
+    with ThreadPoolExecutor() as pool:
+        rendered, raw = pool.map(lambda interpolate: deployment.render(src, files, project.name, interpolate), (True, False))
     return Look(client, src, files, project, rendered, raw, deployment.services_of(rendered, raw, params["release"]))
 
 

@@ -36,6 +36,27 @@ options:
         dump.
     type: dict
     default: {}
+  copies:
+    description:
+      - What to copy into the backup before it is finished, with owners, modes and links, for O(state=present).
+      - A part that has nothing to copy is an empty folder.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      part:
+        description: Folder of the backup that it goes to.
+        type: str
+        required: true
+      source:
+        description: Folder that O(copies[].paths) are relative to.
+        type: path
+        required: true
+      paths:
+        description: Files and folders.
+        type: list
+        elements: str
+        required: true
   run:
     description: The run that the backup must be of, for O(state=verified). Any when it is not given.
     type: str
@@ -64,6 +85,8 @@ EXAMPLES = r"""
       run: 20260102T185500Z
       release: 3.3.1
       project: {name: openlmis, src: /opt/openlmis}
+    copies:
+      - {part: files, source: /opt/openlmis, paths: [docker-compose.yml, .env, settings.env]}
     keep: 3
 
 - name: Is the backup still whole?
@@ -152,6 +175,8 @@ def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
     if module.check_mode:
         return result
     os.makedirs(folder, mode=0o700, exist_ok=True)
+    for one in module.params["copies"]:
+        backups.copy(folder, one["part"], one["source"], one["paths"])
     manifest = backups.finish(folder, module.params["manifest"])
     result.update(files_of(manifest))
     source = backups.source_of(manifest)
@@ -172,6 +197,16 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
             "manifest": {"type": "dict", "default": {}},
+            "copies": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "part": {"type": "str", "required": True},
+                    "source": {"type": "path", "required": True},
+                    "paths": {"type": "list", "elements": "str", "required": True},
+                },
+            },
             "run": {"type": "str"},
             "keep": {"type": "int"},
         },

@@ -27,11 +27,18 @@ options:
       - The smallest tables come first, so that what there is no time for are the largest ones. This never fails.
     type: int
     default: 0
+  dest:
+    description: File to keep RV(baseline) in, as JSON that only its owner may read. Nothing is written when it is not given.
+    type: path
+  replace:
+    description: Whether a file that is at O(dest) already is replaced.
+    type: bool
+    default: true
 requirements:
   - psycopg2 (Python package)
 attributes:
   check_mode:
-    description: The module only reads.
+    description: Nothing is written.
     support: full
   diff_mode:
     description: Nothing is changed.
@@ -45,6 +52,7 @@ EXAMPLES = r"""
   openlmis.operations.database_activity:
     settings_file: /opt/openlmis/settings.env
     project_src: /opt/openlmis
+    dest: /var/lib/openlmis-operations/activity.json
   register: before
 
 - name: Have users worked since?
@@ -87,11 +95,12 @@ lines:
   sample: ["requisition.requisitions: 3 rows written"]
 """
 
+import os
 import time
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import activity, contents, database
+from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, contents, database
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 NAME = "openlmis.operations database_activity"
@@ -121,7 +130,12 @@ def count(settings: database.ConnectionSettings, seconds: int) -> Dict[str, Any]
 def main() -> None:
     """Entry point of the module."""
     spec = database.connection_argument_spec()
-    spec.update(baseline={"type": "dict"}, count_within={"type": "int", "default": 0})
+    spec.update(
+        baseline={"type": "dict"},
+        count_within={"type": "int", "default": 0},
+        dest={"type": "path"},
+        replace={"type": "bool", "default": True},
+    )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     database.require_psycopg2(module)
     try:
@@ -132,6 +146,7 @@ def main() -> None:
         connection = database.connect(settings, NAME)
     except OperationError as error:
         module.fail_json(msg=str(error))
+    dest = module.params["dest"]
     try:
         with connection.cursor() as cursor:
             if module.params["baseline"]:
@@ -144,7 +159,13 @@ def main() -> None:
         )
     finally:
         connection.close()
-    module.exit_json(changed=False, **result)
+    written = bool(dest) and (module.params["replace"] or not os.path.exists(dest))
+    try:
+        if written and not module.check_mode:
+            backups.write(dest, result["baseline"])
+    except OSError as error:
+        module.fail_json(msg=f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and run again.")
+    module.exit_json(changed=written, **result)
 
 
 if __name__ == "__main__":

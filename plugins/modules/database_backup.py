@@ -55,6 +55,12 @@ options:
     type: str
     choices: [rows, restore]
     default: rows
+  compress:
+    description:
+      - Level of gzip for the dump's data, V(0) for none, V(9) for the smallest.
+      - When it is not given the data are not compressed where three times the database's size is free, else with level V(1). To compress
+        takes the processors longer than all else that a dump is.
+    type: int
   image:
     description:
       - Image on this host with C(pg_dump), C(pg_dumpall) and C(pg_restore) that are not older than the server, for a database outside
@@ -158,6 +164,8 @@ SCRATCH_COMMENT = (
 )
 LOCK_TIMEOUT = "60s"
 SAID_AT_MOST = 10
+# A dump without compression is smaller than its database, unless the database keeps large texts compressed itself.
+ROOM_FOR_PLAIN = 3
 
 FACTS = """
 SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
@@ -194,6 +202,13 @@ def create_statement(name: str, facts: Mapping[str, Any]) -> str:
     )
 
 
+def compression(wanted: Optional[int], size: int, free: int) -> int:
+    """Return the level of gzip: what is wanted, else none where there is ample room for a database of this size, else the fastest."""
+    if wanted is not None:
+        return wanted
+    return 0 if free >= ROOM_FOR_PLAIN * size else 1
+
+
 class Backup:
     """One dump of one database, from the export of the snapshot to the proof."""
 
@@ -202,6 +217,7 @@ class Backup:
         self.progress = progressing
         self.check_mode, self.verify = module.check_mode, params["verify"]
         self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
+        self.compress = params["compress"]
         self.partial = os.path.join(self.dest, "database.partial")
         self.settings = database.resolve_connection(params)
         self.origin = {"project": {"src": params["project_src"]}, "run": self.run_id}
@@ -284,7 +300,9 @@ class Backup:
             same = os.stat(volume).st_dev == os.stat(places["the dump"]).st_dev
             places["the scratch database"] = places["the dump"] if same else volume
             needs["the scratch database"] = self.facts["size"]
-        problem = room_problem(needs, {place: shutil.disk_usage(place).free for place in places.values()}, places)
+        free = {place: shutil.disk_usage(place).free for place in places.values()}
+        self.compress = compression(self.compress, self.facts["size"], free[places["the dump"]])
+        problem = room_problem(needs, free, places)
         if problem:
             raise OperationError(
                 f"{problem}; room for all of it is expected, since how far a dump shrinks is not known before. Make room, or set"
@@ -307,6 +325,7 @@ class Backup:
             "pg_dump",
             "--format=directory",
             f"--jobs={self.jobs}",
+            f"--compress={self.compress}",
             f"--snapshot={cursor.fetchone()[0]}",
             f"--lock-wait-timeout={LOCK_TIMEOUT}",
             "--no-password",
@@ -371,7 +390,7 @@ class Backup:
 
     def _prove(self, counted: Dict[str, int], begin: float, end: float) -> None:
         compared: List[str] = []
-        self._say("written; counting the rows in it", compared)
+        self._say("written; reading it back and comparing rows", compared)
         listed = self._expect(
             self.tools.finish(self.tools.start("list", ["pg_restore", "--list", self.tools.path(self.partial)])),
             "pg_restore --list",
@@ -379,21 +398,20 @@ class Backup:
         )
         listing = archive.parse_listing(listed)
         problems = archive.origin_problems(listing, self.facts["name"], self.facts["server_version"], begin, end)
-        problems = problems or archive.row_problems(
-            self.partial, listing, self.tables, counted, self.jobs, compared.append
-        )
-        if problems:
-            raise OperationError(
-                f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot is"
-                " expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens again."
-            )
-        self.progress.say("written; reading all of it back")
-        whole = ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)]
-        self._expect(
-            self.tools.finish(self.tools.start("read-back", whole)),
-            "pg_restore",
-            "An archive that can be read to its end",
-        )
+        # The rows are counted while pg_restore reads.
+        job = self.tools.start("read-back", ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)])
+        try:
+            problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs, compared.append)
+            if problems:
+                raise OperationError(
+                    f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot"
+                    " is expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens"
+                    " again."
+                )
+        except BaseException:
+            self.tools.kill(job)
+            raise
+        self._expect(self.tools.finish(job), "pg_restore", "An archive that can be read to its end")
 
     @contextlib.contextmanager
     def _scratch_database(self) -> Iterator[Optional[str]]:
@@ -528,6 +546,7 @@ def main() -> None:
         run={"type": "str", "default": "manual"},
         jobs={"type": "int", "default": 2},
         verify={"type": "str", "choices": ["rows", "restore"], "default": "rows"},
+        compress={"type": "int"},
         image={"type": "str"},
     )
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)

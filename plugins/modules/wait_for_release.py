@@ -33,7 +33,9 @@ options:
     type: int
     default: 1800
   interval:
-    description: Seconds between two looks at containers, histories and versions.
+    description:
+      - Seconds between two looks at containers, histories and versions.
+      - The wait ends with the first look that comes after the last component's first answer.
     type: float
     default: 1
 extends_documentation_fragment:

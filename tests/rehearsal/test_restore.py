@@ -431,6 +431,20 @@ def test_rows_are_counted_as_the_backup_did_and_within_their_time(project: Proje
     assert "public.site" in counted["rows"]
 
 
+def test_a_baseline_is_kept_for_its_owner_and_replaced_only_when_asked(project: Project, tmp_path: pathlib.Path) -> None:
+    kept = tmp_path / "activity.json"
+    first = project.run("database_activity", dest=str(kept))
+    assert first["changed"]
+    assert json.loads(kept.read_text()) == first["baseline"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    project.sql("insert into app.users (name) values ('New')", user="lmis")
+    assert not project.run("database_activity", dest=str(kept), replace=False)["changed"]
+    assert json.loads(kept.read_text()) == first["baseline"]
+    second = project.run("database_activity", dest=str(kept))
+    assert json.loads(kept.read_text()) == second["baseline"] != first["baseline"]
+    assert "cannot be written" in project.run("database_activity", dest=str(tmp_path / "missing" / "file"))["msg"]
+
+
 def test_counters_that_only_come_late_are_nobody_s_work(project: Project) -> None:
     with contextlib.closing(project.connect("lmis")) as connection, connection.cursor() as cursor:
         cursor.execute("select pg_sleep(0)")

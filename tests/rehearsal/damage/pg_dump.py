@@ -30,13 +30,16 @@ def ask(sql: str) -> str:
 def data_of(table: str) -> pathlib.Path:
     """The file with a table's data."""
     listed = subprocess.run([BIN + "pg_restore", "-l", folder], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return folder / (re.search(rf"^(\d+); .* TABLE DATA {table} ", listed, re.MULTILINE)[1] + ".dat.gz")
+    return next(folder.glob(re.search(rf"^(\d+); .* TABLE DATA {table} ", listed, re.MULTILINE)[1] + ".dat*"))
 
 
 def rewrite(table: str, change) -> None:
     """Change the lines of a table's data; the file is a sound one again."""
     path = data_of(table)
-    path.write_bytes(gzip.compress(b"".join(change(gzip.decompress(path.read_bytes()).splitlines(keepends=True)))))
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
+        lines = stream.readlines()
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wb") as stream:
+        stream.writelines(change(lines))
 
 
 damage = ask("SELECT current_setting('rehearsal.damage', true)")
@@ -67,7 +70,7 @@ if damage == "older":
 if damage == "toc cut off":
     os.truncate(folder / "toc.dat", (folder / "toc.dat").stat().st_size // 2)
 if damage == "large object missing":
-    next(folder.glob("blob_*.dat.gz")).unlink()
+    next(folder.glob("blob_*.dat*")).unlink()
 if damage == "slow proof":
     (folder.parent / "slow-proof").touch()
 sys.exit(done.returncode)

@@ -9,6 +9,7 @@ import stat
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils import backups, server
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 SRC = "/opt/openlmis"
 
@@ -77,6 +78,22 @@ def test_a_finished_backup_is_private_and_read_back(tmp_path):
     assert problems == []
     assert read["links"] == {"files/link": "a"}
     assert backups.damages(str(folder), read) == []
+
+
+def test_files_are_copied_as_they_are_and_a_missing_one_is_named(tmp_path):
+    source, folder = tmp_path / "server", tmp_path / "backup"
+    (source / "config").mkdir(parents=True)
+    (source / "config" / "a b").write_text("text")
+    (source / "config" / "a b").chmod(0o640)
+    (source / "-link").symlink_to("config")
+    backups.copy(str(folder), "files", str(source), ["config", "-link"])
+    backups.copy(str(folder), "outside", "/", [])
+    assert sorted(path.name for path in folder.iterdir()) == ["files", "outside"]
+    assert stat.S_IMODE((folder / "files").stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "files" / "config" / "a b").stat().st_mode) == 0o640
+    assert (folder / "files" / "-link").is_symlink()
+    with pytest.raises(OperationError, match="cp said: .*missing"):
+        backups.copy(str(folder), "files", str(source), ["config", "missing"])
 
 
 @pytest.mark.parametrize(

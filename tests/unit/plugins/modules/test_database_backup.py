@@ -16,6 +16,11 @@ def test_the_scratch_database_is_made_like_the_one_that_is_dumped():
     )
 
 
+def test_a_dump_is_compressed_only_where_room_is_short_or_when_asked_for():
+    assert [database_backup.compression(None, 100, free) for free in (299, 300)] == [1, 0]
+    assert [database_backup.compression(level, 100, free) for level in (0, 6) for free in (100, 1000)] == [0, 0, 6, 6]
+
+
 def test_room_is_counted_by_file_system():
     needs = {"the dump": 3 << 20, "the scratch database": 4 << 20}
     apart = {"the dump": "/backup", "the scratch database": "/data"}
