@@ -19,5 +19,5 @@ options:
     type: path
   expected_seconds:
     description: How long the task is expected to take. With it the line says how much of that is left.
-    type: int
+    type: float
 """

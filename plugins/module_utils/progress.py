@@ -16,7 +16,7 @@ INTERVAL = 2.0  # seconds between two looks at how far it is
 
 def argument_spec() -> Dict[str, Any]:
     """Return the options of the documentation fragment C(progress)."""
-    return {"progress_file": {"type": "path"}, "expected_seconds": {"type": "int"}}
+    return {"progress_file": {"type": "path"}, "expected_seconds": {"type": "float"}}
 
 
 def size(amount: float) -> str:

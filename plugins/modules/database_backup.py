@@ -215,6 +215,7 @@ class Backup:
     def __init__(self, module: AnsibleModule, progressing: progress.Progress) -> None:
         params = module.params
         self.progress = progressing
+        self.progress.say("looking for room and programs")
         self.check_mode, self.verify = module.check_mode, params["verify"]
         self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
         self.compress = params["compress"]

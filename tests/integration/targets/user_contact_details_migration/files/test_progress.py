@@ -100,7 +100,7 @@ def until(condition, seconds: float) -> None:
 
 def test_a_copy_that_waits_shows_what_it_is_at(filled, tmp_path):
     with locked(filled):
-        run = Ansible(tmp_path, **filled.options, expected_seconds=60)
+        run = Ansible(tmp_path, **filled.options, expected_seconds=60.5)
         until(lambda: any("waiting" in line for line in run.lines()), 60)
     code, result, lines = run.end()
     assert code == 0
