@@ -138,6 +138,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     clients,
     compose,
     contents,
+    counting,
     database,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -333,7 +334,7 @@ class Backup:
             draft = {
                 "database": properties,
                 "server_version": self.facts["server_version"],
-                "histories": contents.histories(cursor),
+                "histories": counting.histories(cursor),
                 "tables": contents.count_rows(cursor),
                 "verified": self.verify,
             }
