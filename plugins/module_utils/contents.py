@@ -10,10 +10,7 @@ inherit from it; of an extension's tables only the rows that the extension marks
 
 from __future__ import annotations
 
-import time
 from typing import Any, Callable, Dict, List, NamedTuple
-
-from ansible_collections.openlmis.operations.plugins.module_utils.database import psycopg2
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
@@ -52,10 +49,6 @@ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%
 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2
 """
-HISTORIES = """
-SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = 'schema_version' AND c.relkind = 'r' ORDER BY 1
-"""
 
 
 class Table(NamedTuple):
@@ -69,6 +62,10 @@ class Table(NamedTuple):
     def key(self) -> str:
         """Its name as results and manifests have it."""
         return f"{self.schema}.{self.name}"
+
+    def counting(self) -> str:
+        """Return the statement that counts its rows as they are dumped."""
+        return f"SELECT count(*) FROM ONLY {quoted(self.schema, self.name)} {self.condition}"
 
 
 def quoted(*names: str) -> str:
@@ -91,80 +88,20 @@ def untold(_table: str) -> None:
     """Be told of a table that is done, and do nothing."""
 
 
-def counts(cursor: Any) -> Dict[str, str]:
-    """Return the statement that counts the large objects, and for each table, the smallest first, the one that counts its rows."""
-    cursor.execute("SELECT c.oid::bigint, c.relpages FROM pg_class c WHERE c.relkind = 'r'")
-    pages = dict(cursor.fetchall())
-    found = {
-        table.key(): f"SELECT count(*) FROM ONLY {quoted(table.schema, table.name)} {table.condition}"
-        for table in sorted(tables(cursor), key=lambda table: (pages.get(table.oid, 0), table.key()))
-    }
-    return {LARGE_OBJECTS: "SELECT count(*) FROM pg_largeobject_metadata", **found}
-
-
 def count_rows(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, int]:
     """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them.
 
-    C(done) is told of each that has been counted.
+    C(done) is told of each table that has been counted.
     """
     fix_settings(cursor)
     rows = {}
-    for key, statement in counts(cursor).items():
-        rows[key] = _one(cursor, statement)
-        done(key)
-    return _counted(rows)
-
-
-def _one(cursor: Any, statement: str) -> int:
-    cursor.execute(statement)
-    return cursor.fetchone()[0]
-
-
-def _counted(rows: Dict[str, int]) -> Dict[str, int]:
-    return {key: number for key, number in sorted(rows.items()) if number or key != LARGE_OBJECTS}
-
-
-def histories(cursor: Any) -> Dict[str, List[str]]:
-    """Return the migrations in the Flyway history of every schema that has one."""
-    cursor.execute(HISTORIES)
-    found = {}
-    for (schema,) in cursor.fetchall():
-        cursor.execute(
-            f"SELECT version FROM {quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER BY installed_rank"
-        )
-        found[schema] = [row[0] for row in cursor.fetchall()]
-    return found
-
-
-class Count(NamedTuple):
-    """The rows of each table, and the tables that there was no time for."""
-
-    rows: Dict[str, int]
-    uncounted: List[str]
-
-
-def count_within(cursor: Any, seconds: float) -> Count:
-    """Return the rows of every table that can be counted in so many seconds, the smallest first, so that the largest are left out.
-
-    The connection must be in autocommit: a table that cannot be counted ends no other's count.
-    """
-    until = time.monotonic() + seconds
-    fix_settings(cursor)
-    # Who holds one table must not cost the time for all others.
-    cursor.execute("SELECT set_config('lock_timeout', '3s', false)")
-    rows: Dict[str, int] = {}
-    uncounted: List[str] = []
-    for key, statement in counts(cursor).items():
-        left = int((until - time.monotonic()) * 1000)
-        if left <= 0:
-            uncounted.append(key)
-            continue
-        try:
-            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(left),))
-            rows[key] = _one(cursor, statement)
-        except psycopg2.Error:
-            uncounted.append(key)
-    return Count(_counted(rows), sorted(uncounted))
+    for table in tables(cursor):
+        cursor.execute(table.counting())
+        rows[table.key()] = cursor.fetchone()[0]
+        done(table.key())
+    cursor.execute("SELECT count(*) FROM pg_largeobject_metadata")
+    (large_objects,) = cursor.fetchone()
+    return {**rows, LARGE_OBJECTS: large_objects} if large_objects else rows
 
 
 def content_hashes(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, str]:

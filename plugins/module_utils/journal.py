@@ -320,3 +320,15 @@ def seconds(begin: str, end: str) -> float:
 def later(moment: str, passed: float) -> str:
     """Return the time of the journal that lies so many seconds after another."""
     return (datetime.fromisoformat(moment) + timedelta(seconds=passed)).isoformat(timespec="milliseconds")
+
+
+def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
+    """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
+    steps = [step for step in journal["steps"] if step["finished"]] if journal else []
+    steps = [step for step in steps if journal and step["phase"] == journal["phase"]]
+    closed = next((step["started"] for step in steps if step["step"] == "stop"), None)
+    opened = next((step["finished"] for step in reversed(steps) if step["step"] == LAST_OFFLINE_STEP), None)
+    return {
+        "offline": seconds(closed, opened) if closed and opened else None,
+        "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],
+    }

@@ -100,7 +100,7 @@ import time
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, contents, database
+from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, counting, database
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 NAME = "openlmis.operations database_activity"
@@ -116,8 +116,8 @@ def count(settings: database.ConnectionSettings, seconds: int) -> Dict[str, Any]
         return {**found, "count_seconds": None, "count_timeout": seconds}
     try:
         with connection.cursor() as cursor:
-            found["histories"] = contents.histories(cursor)
-            counted = contents.count_within(cursor, seconds)
+            found["histories"] = counting.histories(cursor)
+            counted = counting.count_within(cursor, seconds)
             found.update(rows=counted.rows, uncounted=counted.uncounted)
     except database.psycopg2.Error:
         # What is asked for next says what is wrong with the database; a count is no reason to keep users out.

@@ -145,6 +145,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     clients,
     compose,
     contents,
+    counting,
     database,
     progress,
 )
@@ -347,7 +348,7 @@ class Backup:
             draft = {
                 "database": properties,
                 "server_version": self.facts["server_version"],
-                "histories": contents.histories(cursor),
+                "histories": counting.histories(cursor),
                 "tables": contents.count_rows(cursor, counted.append),
                 "verified": self.verify,
             }

@@ -149,6 +149,11 @@ lines:
   returned: when O(state=failed)
   type: list
   elements: str
+summary:
+  description: Seconds of every step that has ended, and seconds offline, from the beginning of C(stop) to the end of the last step in which users are kept out.
+  returned: success
+  type: dict
+  sample: {"offline": 71.2, "steps": [{"step": "pull", "seconds": 2.1}]}
 """
 
 import json
@@ -248,6 +253,7 @@ def main() -> None:
             under_way=journals.under_way(journal),
             keep_out=journals.keep_out(journal),
             done=sorted(journals.finished_steps(journal, params["phase"])),
+            summary=journals.summarise(journal),
             **result,
         )
     except OperationError as error:

@@ -39,6 +39,14 @@ def test_a_run_keeps_what_it_began_with():
     assert stopped()["run_id"] == "20260102T190000Z"
 
 
+def test_summary_of_seconds():
+    assert journals.summarise(stopped()) == {
+        "offline": 5.0,
+        "steps": [{"step": "stop", "seconds": 3.0}, {"step": "maintenance_off", "seconds": 1.0}],
+    }
+    assert journals.summarise(None) == {"offline": None, "steps": []}
+
+
 def test_a_moment_so_much_later():
     assert journals.later(AT.format(1), 62.25) == "2026-01-02T19:01:03.250"
     assert journals.seconds(AT.format(1), journals.later(AT.format(1), 62.25)) == 62.2
