@@ -315,6 +315,8 @@ def test_a_whole_rehearsal_with_the_way_back_and_a_second_upgrade(stage: Stage, 
     tests, failures = junit(ci / "junit")
     assert tests > 50
     assert failures == 0
+    written = "".join(path.read_text() for path in (ci / "junit").glob("*.xml"))
+    assert [word for word in (DATABASE["password"], "partner s3cret", "@example.org") if word in written] == []
     report = json.loads((ci / "rehearsal-rehearsal.json").read_text())
     assert report == json.loads((stage.server.state_dir / "rehearsal.json").read_text())
     steps = [one["step"] for one in report["steps"]]
