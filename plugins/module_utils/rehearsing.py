@@ -53,6 +53,14 @@ def check_dump(facts: Facts) -> Finding:
     """What is restored, in words."""
     dump = facts["dump"]
     manifest = dump["manifest"]
+    if dump["path"].startswith(facts["backup_dir"].rstrip("/") + "/"):
+        return Finding(
+            "dump",
+            REFUSED,
+            f"{dump['path']} is in {facts['backup_dir']}, where this server's own backups are, of which old ones are removed",
+            "production's dump in a place of its own",
+            "Move it, or set openlmis_backup_dir.",
+        )
     of = f", of {manifest['base_url'] or 'an unknown address'} at {manifest['created']} UTC" if manifest.get("created") else ""
     return Finding("dump", OK, f"{dump['path']}, {dump['kind']}, {dump['size'] // 2**20} MiB{of}")
 

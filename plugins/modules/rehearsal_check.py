@@ -28,6 +28,10 @@ options:
     description: The dump on the managed host, as for M(openlmis.operations.database_copy).
     type: path
     required: true
+  backup_dir:
+    description: Where the server's own backups are, among which production's dump must not be.
+    type: path
+    default: /var/backups/openlmis
   staging:
     description: Whether the server is marked as staging.
     type: bool
@@ -106,6 +110,7 @@ server:
   type: dict
 """
 
+import os
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
@@ -139,6 +144,7 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         **facts,
         **{key: params[key] for key in ("staging", "base_url", "production_base_url", "mail_hosts", "run", "images")},
         "dump": dump,
+        "backup_dir": os.path.realpath(params["backup_dir"]),
         "starts": starts,
         "docker": versions,
         "named": params["release"].get("services") or {},
@@ -167,6 +173,7 @@ def main() -> None:
     spec = server.argument_spec()
     spec.update(
         dump={"type": "path", "required": True},
+        backup_dir={"type": "path", "default": "/var/backups/openlmis"},
         staging={"type": "bool", "default": False},
         base_url={"type": "str"},
         production_base_url={"type": "str"},

@@ -148,6 +148,51 @@ def test_a_database_outside_compose_is_backed_up_and_comes_back(site: Site, imag
     site.database.administer(f'drop database "{done["kept_as"]}"', database="postgres")
 
 
+@pytest.mark.parametrize(("kind", "image"), [("-Fc", None), ("-Fp", IMAGE)], ids=["programs of this host", "programs of an image"])
+def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(site: Site, kind: str, image: str | None) -> None:
+    owner = site.database.user
+    site.database.administer(
+        f"set role {owner}; create schema referencedata; create table referencedata.users (id int primary key, email varchar(255) unique);"
+        " insert into referencedata.users values (1, 'ann@example.org'), (2, null)"
+    )
+    dump = site.folder / f"production{kind}"
+    with dump.open("wb") as stream:
+        subprocess.run(["docker", "exec", external.CONTAINER, "pg_dump", "-U", "postgres", kind, "open_lmis"], stdout=stream, check=True)
+    site.database.administer("drop schema referencedata cascade")
+    before = site.state()
+    given = {"run": RUN, "work_dir": str(site.folder / "work"), **({"image": image} if image else {})}
+    if image:
+        refused = site.run("database_copy", dump=str(dump), **{**given, "image": None})
+        assert "Name an image with PostgreSQL's server and client programs in openlmis_backup_image" in refused["msg"]
+    tried = site.run("database_copy", True, dump=str(dump), **given)
+    assert (tried.get("changed"), site.databases()) == (True, ["open_lmis", "postgres"]), tried
+    copied = site.run("database_copy", dump=str(dump), **given)
+    assert not copied.get("failed"), copied
+    assert not (site.folder / "work").exists()
+    refused = site.run("database_copy", state="in_place", **given)
+    assert "1 addresses in referencedata.users.email can be mailed to" in refused["msg"]
+    assert site.state() == before
+    made = site.run("make_harmless", login_db=copied["scratch"], copy=True)
+    assert made["columns"] == {"referencedata.users.email": 1}, made
+    done = site.run("database_copy", state="in_place", **given)
+    assert not done.get("failed"), done
+    found = site.database.administer("select email, (select count(*) from app.users) from referencedata.users order by id")
+    assert found == [("ann@example.org.invalid.example.org", 500), (None, 500)]
+    assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+    # The next copy takes the place of this one, which is dropped, and the kept one stays.
+    again = {**given, "run": RUN.replace("T", "T1")[:-1]}
+    copied = site.run("database_copy", dump=str(dump), **again)
+    assert site.run("database_copy", state="absent", **again)["dropped"] == [copied["scratch"]]
+    copied = site.run("database_copy", dump=str(dump), **again)
+    site.run("make_harmless", login_db=copied["scratch"], copy=True)
+    last = site.run("database_copy", state="in_place", **again)
+    assert (last["kept_as"], len(last["dropped"])) == (None, 1), last
+    assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+    site.database.administer("drop database open_lmis", database="postgres")
+    site.database.administer(f'alter database "{done["kept_as"]}" rename to open_lmis', database="postgres")
+    assert site.state() == before
+
+
 def test_a_role_that_may_not_create_databases_is_told_so_before_anything_is_done(site: Site) -> None:
     site.database.administer(f"alter role {site.database.user} nocreatedb")
     try:

@@ -315,13 +315,14 @@ def test_a_whole_rehearsal_with_the_way_back_and_a_second_upgrade(stage: Stage, 
     tests, failures = junit(ci / "junit")
     assert tests > 50
     assert failures == 0
+    written = "".join(path.read_text() for path in (ci / "junit").glob("*.xml"))
+    assert [word for word in (DATABASE["password"], "partner s3cret", "@example.org") if word in written] == []
     report = json.loads((ci / "rehearsal-rehearsal.json").read_text())
     assert report == json.loads((stage.server.state_dir / "rehearsal.json").read_text())
-    assert [one["step"] for one in report["steps"]] == [
-        "pull", "maintenance_on", "stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "start", "wait", "smoke_test",
-        "maintenance_off",
-    ]  # fmt: skip
-    offline = sum(one["seconds"] for one in report["steps"][2:])
+    steps = [one["step"] for one in report["steps"]]
+    assert (steps[0], steps[-1]) == ("pull", "maintenance_off")
+    assert {"stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "smoke_test"} <= set(steps)
+    offline = sum(one["seconds"] for one in report["steps"][steps.index("stop") :])
     assert offline <= report["offline"] < offline + 60
     assert [one["step"] for one in report["rollback"]["steps"]][-1] == "maintenance_off"
     assert report["rollback"]["offline"] > 0

@@ -22,6 +22,7 @@ MANIFEST = {
 GOOD = {
     "staging": True,
     "dump": {"path": "/srv/dump", "kind": "backup", "size": 5 << 20, "manifest": MANIFEST},
+    "backup_dir": "/var/backups/openlmis",
     "base_url": "https://staging.lmis.example.org",
     "production_base_url": None,
     "rendered": {"base_urls": {"https://staging.lmis.example.org": ["auth"]}, "mail_hosts": {}},
@@ -55,6 +56,7 @@ def test_a_good_server_may_have_the_copy():
 
 ARMED = {
     "staging": (changed("staging", False), "openlmis_staging is not set"),
+    "dump": (changed("backup_dir", "/srv/"), "where this server's own backups are"),
     "another address": (changed("base_url", "http://LMIS.example.org/"), "so is production's"),
     "another database": (changed("dump", "manifest", "database", "identity", IDENTITY), "is the one that was dumped"),
     "mail": (changed("rendered", "mail_hosts", {"smtp.example.org": ["notification"]}), "mail of notification goes to smtp.example.org"),
