@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Records docs/sittings/*.txt on a throw-away server: an upgrade that fails, its rollback, and an upgrade that goes through.
 
-    tools/second-engine .venv/bin/python tools/record
+    tools/second-engine .venv/bin/python tools/record.py
 
 As root, about five minutes. What is printed is kept as it is; only folders, addresses and the inventory's name become those of an
 ordinary installation, and the seconds between lines are not kept.
