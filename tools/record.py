@@ -48,10 +48,10 @@ def ordinary(text: str, server: Server) -> str:
         (rf"http://{address}", "https://lmis.example.org"),
         (address.partition(":")[0].replace("\\.", r"\."), "192.0.2.10"),
         (rf"\b{PROJECT}\b", "openlmis"),
-        (r"\brehearsal\b", "lmis.example.org"),
+        (r"(?<!/)\brehearsal\b", "lmis.example.org"),
         (r"\b[0-9a-f]{64}\b", "0123456789ab…"),
         # What pause writes to the terminal to clear the line, and what is typed there.
-        (r"yes[\r\x1b\[K]{3,}", "yes\n"),
+        (r"^yes\^M[\^\[\x1bMK\r]*\n?", "yes\n"),
         (r"\x1b\[*[0-9;]*[A-Za-z]|\r", ""),
         (r"[ \t]+$", ""),
     ):
