@@ -92,8 +92,8 @@ def test_an_entry_point_is_described_with_every_variable(entry: str) -> None:
 def test_an_execution_environment_gets_what_the_modules_import() -> None:
     """ansible-builder reads meta/execution-environment.yml of the installed collection."""
     said = yaml.safe_load(command("ansible-builder", "introspect", os.environ["ANSIBLE_COLLECTIONS_PATH"]))
-    ours = [line.partition("  # from collection ") for line in said["python"]]
-    requirements = {line.strip() for line, _, collection in ours if collection == COLLECTION}
+    ours = [line.split("  # from collection ") for line in said["python"]]
+    requirements = {requirement for requirement, collection in ours if collection == COLLECTION}
     assert requirements == {"psycopg2-binary>=2.8,<3", "docker>=5.0,<8"}
     # The wheel of psycopg2 brings libpq along, and the modules start no program but docker and PostgreSQL's, on the managed host.
     assert said["system"] == []

@@ -44,7 +44,7 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
     text = re.sub(r"(?s)```.*?```|`[^`\n]*`", "", page.read_text())
     dead = []
     for link in re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", text):
-        path, _, anchor = (link[0] or link[1]).partition("#")
+        path, anchor = [*(link[0] or link[1]).split("#"), ""][:2]
         target = (page.parent / path).resolve() if path else page
         if re.match(r"[a-z]+:", path):
             continue

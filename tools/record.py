@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Records docs/sittings/*.txt on a throw-away server: an upgrade that fails, its rollback, and an upgrade that goes through.
 
-    tools/second-engine .venv/bin/python tools/record
+    tools/second-engine .venv/bin/python tools/record.py
 
 As root, about five minutes. What is printed is kept as it is; only folders, addresses and the inventory's name become those of an
 ordinary installation, and the seconds between lines are not kept.
@@ -49,10 +48,10 @@ def ordinary(text: str, server: Server) -> str:
         (rf"http://{address}", "https://lmis.example.org"),
         (address.partition(":")[0].replace("\\.", r"\."), "192.0.2.10"),
         (rf"\b{PROJECT}\b", "openlmis"),
-        (r"\brehearsal\b", "lmis.example.org"),
+        (r"(?<!/)\brehearsal\b", "lmis.example.org"),
         (r"\b[0-9a-f]{64}\b", "0123456789ab…"),
         # What pause writes to the terminal to clear the line, and what is typed there.
-        (r"yes[\r\x1b\[K]{3,}", "yes\n"),
+        (r"^yes\^M[\^\[\x1bMK\r]*\n?", "yes\n"),
         (r"\x1b\[*[0-9;]*[A-Za-z]|\r", ""),
         (r"[ \t]+$", ""),
     ):
