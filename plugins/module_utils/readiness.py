@@ -115,7 +115,8 @@ def how_far(learned: Mapping[Component, tuple[History | None, Version | None]]) 
     """How many components are ready, and at which migration each of the others is; learned has history and answer of each."""
     found = {component: known for component, known in learned.items() if lacks(component, *known)}
     said = [f"{len(learned) - len(found)} of {len(learned)} components ready"]
-    migrated = []
+    migrated: list[str] = []
+    unread: dict[str, list[str]] = {}
     for component, (history, _answer) in found.items():
         missing = missing_migrations(component, history)
         if not missing:
@@ -125,7 +126,8 @@ def how_far(learned: Mapping[Component, tuple[History | None, Version | None]]) 
             newest = applied[-1] if applied else "no migration yet"
             said.append(f"{component.name} at {newest} ({len(applied)} of {len(component.migrations)})")
         else:
-            said.append(f"{component.name}'s history {history or 'was not read yet'}")
+            unread.setdefault(history or "was not read yet", []).append(component.name)
+    said += [f"the history of {', '.join(names)} {why}" for why, names in unread.items()]
     if migrated:
         said.append(f"no answer yet from {', '.join(migrated)} (all migrations applied)")
     return "; ".join(said)
