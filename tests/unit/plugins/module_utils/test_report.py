@@ -244,6 +244,13 @@ def test_contact_details_are_summed_over_attempts():
     assert CASES["failed"]["contact_details"] is None
 
 
+def test_a_copy_that_was_cut_off_behind_its_end_found_everything_there():
+    journal = upgraded()
+    journal["steps"][7]["data"].update(inserted=0, unchanged=3)
+    assert report_text.contact_details(report(journal))[:2] == ["0 of 3 users copied", "3 equal already"]
+    assert report_text.contact_details(CASES["upgraded"])[0:2] == ["3 of 3 users copied", "0 kept as they were"]
+
+
 def test_the_backup_has_checksums_and_proof():
     found = CASES["upgraded"]["backup"]
     assert (found["folder"], found["manifest_sha256"], found["checksums"]) == ("/b/1", "cd" * 32, MANIFEST["checksums"])
