@@ -284,12 +284,12 @@ def _timeline(report: reports.Report) -> str:
         return ""
     zero = report["steps"][0]["started"]
     bars = _step_bars(report, zero) + _boot_bars(report, zero)
-    scale = Scale([(bar.begin, bar.end) for bar in bars])
+    scale = Scale([(row.begin, row.end) for row in bars])
     height = TOP + ROW * len(bars) + 6
     drawn = [*_bands(report, zero, scale, height), *_ticks(zero, scale, height), *_cuts(scale, height)]
-    for number, bar in enumerate(bars):
-        drawn += _bar(bar, scale, TOP + ROW * number)
-    used = [kind for kind in FILLS if any(bar.fill == FILLS[kind][0] for bar in bars)]
+    for number, row in enumerate(bars):
+        drawn += _bar(row, scale, TOP + ROW * number)
+    used = [kind for kind in FILLS if any(row.fill == FILLS[kind][0] for row in bars)]
     key = "".join(
         f'<tspan fill="{FILLS[kind][0]}" stroke="#5a5f66" stroke-width=".4">■</tspan><tspan> {FILLS[kind][1]}  </tspan>' for kind in used
     )
@@ -328,19 +328,19 @@ def _boot_bars(report: reports.Report, zero: str) -> List[Bar]:
     return bars
 
 
-def _bar(bar: Bar, scale: Scale, top: float) -> List[str]:
-    left = min(scale.at(bar.begin), 100.0 - THIN)
-    right = max(scale.at(bar.end), left + THIN)
+def _bar(row: Bar, scale: Scale, top: float) -> List[str]:
+    left = min(scale.at(row.begin), 100.0 - THIN)
+    right = max(scale.at(row.end), left + THIN)
     # Beside the bar where there is more room, inside when it fills most of the width.
     rooms = {"start": 100.0 - right, "end": left, "inside": (right - left) * 0.9}
     place = max(rooms, key=lambda one: rooms[one])
     x, dx, anchor = {"start": (right, 5, "start"), "end": (left, -5, "end"), "inside": (left, 5, "start")}[place]
-    said = f' <tspan fill="#5a5f66">{text(bar.said)}</tspan>' if bar.said else ""
-    dashed = ' stroke-dasharray="3 2"' if bar.dashed else ""
+    said = f' <tspan fill="#5a5f66">{text(row.said)}</tspan>' if row.said else ""
+    dashed = ' stroke-dasharray="3 2"' if row.dashed else ""
     return [
-        f'<rect x="{left:.2f}%" y="{top + 3:.0f}" width="{right - left:.2f}%" height="{ROW - 6}" rx="2" fill="{bar.fill}" stroke="#5a5f66"'
+        f'<rect x="{left:.2f}%" y="{top + 3:.0f}" width="{right - left:.2f}%" height="{ROW - 6}" rx="2" fill="{row.fill}" stroke="#5a5f66"'
         f' stroke-width=".6"{dashed}/>',
-        f'<text x="{x:.2f}%" dx="{dx}" y="{top + 15:.0f}" text-anchor="{anchor}" fill="#1a1a1a">{text(bar.label)}{said}</text>',
+        f'<text x="{x:.2f}%" dx="{dx}" y="{top + 15:.0f}" text-anchor="{anchor}" fill="#1a1a1a">{text(row.label)}{said}</text>',
     ]
 
 

@@ -91,9 +91,11 @@ def contact_details(report: reports.Report) -> List[str]:
     found = report["contact_details"]
     if found is None:
         return ["not copied yet"]
-    corrected = [f"{found['corrected']} corrected"] if found["corrected"] else []
-    copied = f"{found['copied']} of {found['source']} users copied"
-    return [copied, *corrected, f"{found['kept']} kept as they were", f"{found['without_email']} without e-mail"]
+    told = [f"{found['copied']} of {found['source']} users copied"]
+    # A copy that was cut off behind its end: the next one found everything there.
+    told += [f"{found['unchanged']} equal already"] if found["unchanged"] and found["copied"] < found["source"] else []
+    told += [f"{found['corrected']} corrected"] if found["corrected"] else []
+    return [*told, f"{found['kept']} kept as they were", f"{found['without_email']} without e-mail"]
 
 
 def rows(report: reports.Report) -> str:

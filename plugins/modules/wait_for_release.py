@@ -403,7 +403,6 @@ class Wait:
             }
         return {"components": components, "duration": round(time.monotonic() - self.begun, 1)}
 
-
     def started(self) -> dict[str, str]:
         """When the newest container of each service was started; of none when they cannot be looked at."""
         try:

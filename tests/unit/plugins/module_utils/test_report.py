@@ -81,14 +81,19 @@ def failed_in(step, **changes):
     return dict(journal, steps=journal["steps"][:number] + [last])
 
 
+RESTORED = {
+    "backup": "/b/1", "files": [".env"], "kept_as": "open_lmis_failed", "tables": 3, "rows": 12, "hashed": 0,
+    "activity": {"unknown": "", "tables": {"auth.users": {"rows": 3, "deleted": 1}}},
+}  # fmt: skip
+
+
 def rolled_back():
     """The upgrade, taken back an hour later."""
     later = 3662
     back = [
         entry("maintenance_on", later, later + 2, {"gate": "firewall"}, "rollback"),
         entry("stop", later + 2, later + 5, phase="rollback"),
-        entry("restore", later + 5, later + 15, {"backup": "/b/1", "files": [".env"], "kept_as": "open_lmis_failed", "tables": 3, "rows": 12,
-                                                "hashed": 0, "activity": {"unknown": "", "tables": {"auth.users": {"rows": 3, "deleted": 1}}}}, "rollback"),
+        entry("restore", later + 5, later + 15, RESTORED, "rollback"),
         entry("start", later + 15, later + 20, phase="rollback"),
         entry("wait", later + 20, later + 30, {"components": {"auth": dict(boot(later + 16, later + 29), version="3.2.0")}}, "rollback"),
         entry("smoke_test", later + 30, later + 31, {"results": SMOKE[:1]}, "rollback"),
@@ -114,7 +119,8 @@ TOLD = {
 }  # fmt: skip
 
 
-def report(journal, manifest=MANIFEST, server=SERVER, **told):
+def report(journal, manifest=None, server=None, **told):
+    manifest, server = MANIFEST if manifest is None else manifest, SERVER if server is None else server
     return reports.build(journal, manifest, server, {**TOLD, **told})
 
 
@@ -238,6 +244,13 @@ def test_contact_details_are_summed_over_attempts():
     assert CASES["failed"]["contact_details"] is None
 
 
+def test_a_copy_that_was_cut_off_behind_its_end_found_everything_there():
+    journal = upgraded()
+    journal["steps"][7]["data"].update(inserted=0, unchanged=3)
+    assert report_text.contact_details(report(journal))[:2] == ["0 of 3 users copied", "3 equal already"]
+    assert report_text.contact_details(CASES["upgraded"])[0:2] == ["3 of 3 users copied", "0 kept as they were"]
+
+
 def test_the_backup_has_checksums_and_proof():
     found = CASES["upgraded"]["backup"]
     assert (found["folder"], found["manifest_sha256"], found["checksums"]) == ("/b/1", "cd" * 32, MANIFEST["checksums"])
@@ -273,7 +286,7 @@ def test_what_to_do_next_begins_with_the_changes_to_commit():
 )
 def test_what_a_rollback_loses_is_known_or_not(activity, tables, lost):
     journal = rolled_back()
-    next(one for one in journal["steps"] if one["step"] == "restore")["data"].update(activity=activity, tables=tables)
+    next(one for one in journal["steps"] if one["step"] == "restore")["data"] = {**RESTORED, "activity": activity, "tables": tables}
     found = report(journal, phase="rollback")
     assert found["restored"]["lost"] == lost
     assert ("Not known" in report_html.page(found)) == (lost is None)
