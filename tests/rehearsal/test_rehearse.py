@@ -43,6 +43,8 @@ create database other_app;
 \\connect other_app
 create table who (name text);
 insert into who values ('production');
+create schema referencedata;
+create table referencedata.users (id int);
 """
 # Afterwards the same server is staging, with little of its own.
 AS_STAGING = """
@@ -248,12 +250,14 @@ def assert_nothing_else_was_touched(stage: Stage) -> None:
 
 
 FOREIGN = ("-e", f"openlmis_rehearse_production_base_url={PRODUCTION_URL}")
+# Two databases of production's server have OpenLMIS' tables.
+NAMED = ("-e", "openlmis_rehearse_database=open_lmis")
 
 
 @pytest.mark.parametrize("dump", rarely(["backup", "custom.dump", "dump.tar", "folder", "plain.sql.gz", "create.sql", "all.sql"]))
 def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
     earlier = stage.databases()
-    run = stage.run("tests/rehearsal/restore_copy.yml", dump, *(() if dump == "backup" else FOREIGN))
+    run = stage.run("tests/rehearsal/restore_copy.yml", dump, *(() if dump == "backup" else FOREIGN), *(NAMED if dump == "all.sql" else ()))
     assert_harmless_copy(stage, run)
     assert_nothing_else_was_touched(stage)
     databases = stage.databases()
@@ -273,11 +277,15 @@ def test_a_dump_that_is_not_whole_leaves_staging_as_it_was(stage: Stage) -> None
     broken.write_text(re.sub(r"(?m)^(COPY requisition\.requisition_line_items .*\n)(.*\n)", r"\1\2\2", text, count=1))
     assert broken.read_text() != text
     databases, tables = stage.databases(), stage.server.table_hashes()
-    run = stage.run("tests/rehearsal/restore_copy.yml", "broken.sql", *FOREIGN)
-    assert run.code == 2
-    assert "could not be restored in a throw-away server" in re.sub(r"\s+", " ", run.text)
-    assert "was started again on the database that it had" in re.sub(r"\s+", " ", run.text)
-    assert (stage.databases(), stage.server.table_hashes()) == (databases, tables)
+    for dump, words in {
+        "broken.sql": "could not be restored in a throw-away server",
+        "all.sql": "these databases have OpenLMIS' tables: open_lmis, other_app.",
+    }.items():
+        run = stage.run("tests/rehearsal/restore_copy.yml", dump, *FOREIGN)
+        assert run.code == 2
+        assert words in re.sub(r"\s+", " ", run.text)
+        assert "was started again on the database that it had" in re.sub(r"\s+", " ", run.text)
+        assert (stage.databases(), stage.server.table_hashes()) == (databases, tables)
     assert_nothing_else_was_touched(stage)
 
 
