@@ -23,7 +23,6 @@ BEGIN = """
     ansible_python_interpreter: "{{ ansible_playbook_python }}"
     openlmis_project_src: %(folder)s/nothing
     openlmis_state_dir: %(folder)s/state
-    openlmis__seen: {}
     openlmis__phase: upgrade
   tasks:
     - block:
