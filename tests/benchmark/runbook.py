@@ -203,15 +203,16 @@ def measured(server: Server, tasks: list[Task], boots: list[Span]) -> Upgrade:
 
 def upgrade(release: str, users: int, boot: float) -> Upgrade:
     """Upgrade a fresh server and measure it."""
+
+    def prepare(server: Server) -> None:
+        with (server.project_src / "settings.env").open("a") as settings:
+            settings.write(f"REHEARSAL_BOOT_SECONDS={boot:g}\n")
+
     with tempfile.TemporaryDirectory(prefix="openlmis-benchmark-", dir="/tmp") as name:
         timings = Path(name) / "timings"
         os.environ.update(
             ANSIBLE_CALLBACK_PLUGINS=str(HERE / "callback"), ANSIBLE_CALLBACKS_ENABLED="timings", TIMINGS_FILE=str(timings)
         )
-        def prepare(server: Server) -> None:
-            with (server.project_src / "settings.env").open("a") as settings:
-                settings.write(f"REHEARSAL_BOOT_SECONDS={boot:g}\n")
-
         with deployment.running(release, Path(name) / "rehearsal", users=users, prepare=prepare) as server:
             with Watch() as watch:
                 # As the role's default has it; the rehearsal's inventory wants more.
