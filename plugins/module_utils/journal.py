@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 Journal = Dict[str, Any]
-LAST_OFFLINE_STEP = "maintenance_off"
+FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
 
 
@@ -326,7 +326,7 @@ def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
     """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
     steps = [step for step in journal["steps"] if step["finished"]] if journal else []
     steps = [step for step in steps if journal and step["phase"] == journal["phase"]]
-    closed = next((step["started"] for step in steps if step["step"] == "stop"), None)
+    closed = next((step["started"] for step in steps if step["step"] == FIRST_OFFLINE_STEP), None)
     opened = next((step["finished"] for step in reversed(steps) if step["step"] == LAST_OFFLINE_STEP), None)
     return {
         "offline": seconds(closed, opened) if closed and opened else None,

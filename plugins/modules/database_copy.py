@@ -24,6 +24,7 @@ author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
   - openlmis.operations.database
+  - openlmis.operations.progress
 options:
   project_src:
     required: true
@@ -157,6 +158,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     database,
     dumps,
     harmless,
+    progress,
     restoring,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
@@ -201,7 +203,9 @@ chmod 0644 @OUT@
 class Copy(Beside):
     """One dump of another server on its way into the place of this server's database."""
 
-    def __init__(self, params: Dict[str, Any]) -> None:
+    def __init__(self, params: Dict[str, Any], progressing: progress.Progress) -> None:
+        self.progress = progressing
+        self.progress.say("reading the dump" if params["state"] == "beside" else "changing names; sessions on the database are ended")
         # A compressed text is read to its end for that.
         self.dump = dumps.look(params["dump"]) if params["state"] == "beside" else dumps.Dump("", "", 0, {})
         self.work = params["work_dir"].rstrip("/")
@@ -285,9 +289,14 @@ class Copy(Beside):
         os.makedirs(self.work, mode=0o700, exist_ok=True)
         try:
             manifest = self._whole()
+            if self.dump.kind in dumps.PLAINS:
+                self.progress.say("restoring the text in a throw-away server")
             self.archive = self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
             self._create()
-            self._pg_restore([] if self.superuser else self._emptied())
+            options = [] if self.superuser else self._emptied()
+            self.progress.say(lambda: f"{progress.size(self._size())} in the database")
+            self._pg_restore(options)
+            self.progress.say("restored; counting its rows")
             counted = self._prove(manifest)
         except BaseException:
             with contextlib.suppress(database.psycopg2.Error, OperationError):
@@ -300,10 +309,16 @@ class Copy(Beside):
             "dropped": dropped,
             "tables": len(counted),
             "rows": sum(counted.values()),
-            "bytes": self._row("SELECT pg_database_size(%s)", self.scratch)[0],
+            "bytes": self._size(),
             "proven": bool(manifest),
             "duration": round(time.monotonic() - begin, 1),
         }
+
+    def _size(self) -> int:
+        # Progress asks from another thread, while this one may use the connection.
+        with self._inside(self.scratch) as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return cursor.fetchone()[0]
 
     def _sweep(self) -> None:
         """End what an earlier attempt has left at work: its containers, of this rehearsal and of those before."""
@@ -451,7 +466,7 @@ def said(result: Dict[str, Any]) -> List[str]:
 
 def main() -> None:
     """Entry point of the module."""
-    spec = database.connection_argument_spec()
+    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
     spec["project_src"]["required"] = True
     spec.update(
         dump={"type": "path"},
@@ -468,17 +483,18 @@ def main() -> None:
     database.require_psycopg2(module)
     copy = None
     try:
-        copy = Copy(module.params)
-        if module.params["state"] == "absent":
-            result = copy.remove(module.check_mode)
-        elif module.params["state"] == "in_place":
-            result = copy.swap(module.check_mode)
-            result["lines"] = said(result)
-        else:
-            result = copy.check()
-            if not module.check_mode:
-                result.update(copy.restore())
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            copy = Copy(module.params, progressing)
+            if module.params["state"] == "absent":
+                result = copy.remove(module.check_mode)
+            elif module.params["state"] == "in_place":
+                result = copy.swap(module.check_mode)
                 result["lines"] = said(result)
+            else:
+                result = copy.check()
+                if not module.check_mode:
+                    result.update(copy.restore())
+                    result["lines"] = said(result)
         module.exit_json(**{"changed": True, **result})
     except OperationError as error:
         module.fail_json(msg=str(error))

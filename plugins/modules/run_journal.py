@@ -150,7 +150,7 @@ lines:
   type: list
   elements: str
 summary:
-  description: Seconds of every step that has ended, and seconds offline, from the beginning of C(stop) to the end of the last step in which users are kept out.
+  description: Seconds of every step that has ended, and seconds offline, from the first to the last step in which users are kept out.
   returned: success
   type: dict
   sample: {"offline": 71.2, "steps": [{"step": "pull", "seconds": 2.1}]}

@@ -29,8 +29,8 @@ def end(journal, step, second, data=None, run=None):
 
 
 def stopped():
-    """A run whose stop took 3 s and whose gate went down 5 s after the stop began."""
-    text = end(begin(None, "stop", 0, run={"from": "3.3.1"}), "stop", 3)
+    """A run whose gate took 3 s to close and was open 5 s after that had begun."""
+    text = end(begin(None, "maintenance_on", 0, run={"from": "3.3.1"}), "maintenance_on", 3)
     return end(begin(text, "maintenance_off", 4, run={"from": "other"}), "maintenance_off", 5)
 
 
@@ -42,7 +42,7 @@ def test_a_run_keeps_what_it_began_with():
 def test_summary_of_seconds():
     assert journals.summarise(stopped()) == {
         "offline": 5.0,
-        "steps": [{"step": "stop", "seconds": 3.0}, {"step": "maintenance_off", "seconds": 1.0}],
+        "steps": [{"step": "maintenance_on", "seconds": 3.0}, {"step": "maintenance_off", "seconds": 1.0}],
     }
     assert journals.summarise(None) == {"offline": None, "steps": []}
 
