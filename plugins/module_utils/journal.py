@@ -189,7 +189,10 @@ def recovered(
     C(manifests) are (folder, manifest), oldest first; C(run) holds the database's identity and, in C(release), what its histories are.
     A lost journal is made anew only for a database that is no longer at the release that was backed up: only then something
     was under way, and the same name, OID, system identifier and volumes tell that it is the one backed up.
+    A journal that ends within the backup, over a database that nothing has migrated since, lacks only the note that the backup has ended.
     """
+    last = journal["steps"][-1] if journal is not None and journal["steps"] else {"step": None, "finished": None}
+    only_the_note = last["step"] == BACKUP and not last["finished"] and run.get("release") == (journal or {}).get("run", {}).get("from")
     if journal is None:
         fitting = [
             (folder, manifest)
@@ -210,7 +213,7 @@ def recovered(
     at = manifest.get("created", now)
     known = [("pull", {"images": manifest.get("images", {})}), ("maintenance_on", {}), ("stop", {})]
     entries = [_entry(step, at, data) for step, data in known if step not in finished_steps(journal, "upgrade")]
-    entries.append(_entry(BACKUP, at, {"dest": folder, "recovered": True}))
+    entries.append(_entry(BACKUP, at, {"dest": folder} if only_the_note else {"dest": folder, "recovered": True}))
     return dict(journal, steps=journal["steps"] + entries)
 
 
