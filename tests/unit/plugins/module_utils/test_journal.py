@@ -171,7 +171,7 @@ def test_a_journal_older_than_its_backup_learns_of_it():
 @pytest.mark.parametrize(("release", "recovered"), [("3.3.1", None), (None, True)])
 def test_a_journal_that_could_not_note_the_end_of_the_backup_lacks_nothing_else(release, recovered):
     text = begin(end(begin(None, "stop", 0, run={"from": "3.3.1"}), "stop", 1), "backup", 2)
-    known = journals.recovered(text, [("/b/1", manifest())], {"database": IDENTITY, "release": release}, AT.format(9))
+    known = journals.recovered(text, [("/b/1", manifest(run=text["run_id"]))], {"database": IDENTITY, "release": release}, AT.format(9))
     assert known["steps"][-1]["data"]["dest"] == "/b/1"
     # Where something has migrated since, the journal is older than it should be.
     assert known["steps"][-1]["data"].get("recovered") is recovered
