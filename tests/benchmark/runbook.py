@@ -7,7 +7,7 @@
     runbook.py [--from RELEASE] [--users N] [--boot SECONDS] [--rounds N] [--slowest N]
 
 In each round a fresh rehearsal server is upgraded by the playbook, as an operator runs it; the table has the medians of the rounds.
-Offline is from the beginning of the step `stop` to the end of `maintenance_off`, as the journal has it. Docker's events tell when each
+Offline is from the beginning of the step `maintenance_on` to the end of `maintenance_off`, as the journal has it. Docker's events tell when each
 component's container started, and a client that asks all the time when the component first answered; dump and copy are what the
 modules say of their own work. Everything else is the runbook's own overhead. Nothing is asserted about time.
 
@@ -173,7 +173,7 @@ class Upgrade:
 def measured(server: Server, tasks: list[Task], boots: list[Span]) -> Upgrade:
     """Split the offline seconds of the run that the journal tells of."""
     steps = json.loads((server.state_dir / "journal.json").read_text())["steps"]
-    window = (moment(next(one for one in steps if one["step"] == "stop")["started"]), moment(steps[-1]["finished"]))
+    window = (moment(next(one for one in steps if one["step"] == "maintenance_on")["started"]), moment(steps[-1]["finished"]))
     inside = [task for task in tasks if window[0] < task.ended and task.began < window[1]]
     dump = next(task for task in inside if isinstance(task.duration, dict))
     waits = [task for task in inside if task.step == "wait" and task.duration is not None]
