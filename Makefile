@@ -38,11 +38,11 @@ rehearsal-clean: setup ## remove the rehearsal server, its images, volumes and f
 test: docker setup postgresql ## everything below; the last line says how many tests passed and failed
 	@$(PYTHON_RUN) tools/run_checks.py
 
-test-all: docker setup ## the same, and what takes longer: the copy on every PostgreSQL from 10 to 18, the network cut everywhere
+test-all: docker setup ## the same, and what takes long: every layout of a server, every ansible-core and Python, every PostgreSQL from 10 to 18
 	@tools/setup-postgresql
 	@$(PYTHON_RUN) tools/run_checks.py all
 
-lint: setup ## ansible-lint, yamllint, ruff, shellcheck, antsibull-docs, antsibull-changelog, argument specs
+lint: setup ## ansible-lint, yamllint, ruff, shellcheck, actionlint, antsibull-docs, antsibull-changelog, argument specs
 	@$(PYTHON_RUN) tools/run_checks.py lint
 
 sanity: setup ## ansible-test sanity
