@@ -294,7 +294,7 @@ class Copy(Beside):
                 self.progress.say("restoring the text in a throw-away server")
             self.archive = self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
             self._create()
-            options = [] if self.superuser else self._emptied()
+            options = self._listed(list) if self.superuser else self._emptied()
             self.progress.say(lambda: f"{progress.size(self._size())} in the database")
             self._pg_restore(options)
             self.progress.say("restored; counting its rows")
