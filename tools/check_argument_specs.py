@@ -8,6 +8,8 @@
 - Every variable of defaults/main.yml stands in a spec; a literal value is the spec's default too.
 - A variable has one type and one default, whichever entry point names it, and starts with the role's name.
 - A variable of the role that its files use stands in a spec, is a registered result or set by a task, or is internal: `<role>__…`.
+- No name is both a result or a fact and among the `vars` of a task: a result of an earlier play would hide those.
+- What is imported under a condition registers no result that other files have, too: a skipped task would forget it. Such a file is included.
 """
 
 from __future__ import annotations
@@ -88,6 +90,45 @@ def check_names(role: Path, specs: dict, defaults: dict) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}:{number}: {name} stands in no argument spec"
 
 
+def tasks_in(tasks: list[dict]) -> Iterator[dict]:
+    """Every task and block, those inside of blocks included."""
+    for task in tasks or []:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks_in(task.get(part))
+
+
+def check_results(role: Path) -> Iterator[str]:
+    results: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for path in sorted((role / "tasks").glob("*.yml")):
+        for task in tasks_in(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            facts = task.get("ansible.builtin.set_fact") or {}
+            results.update(dict.fromkeys([*facts, *filter(None, [task.get("register")])], path.name))
+            named.update(dict.fromkeys(task.get("vars") or {}, path.name))
+    for name in sorted(set(results) & set(named)):
+        yield f"{name} is a result in tasks/{results[name]}, which wins over the vars of tasks/{named[name]}"
+
+
+def imported_under_a_condition(tasks: list[dict], conditional: bool = False) -> Iterator[str]:
+    for task in tasks or []:
+        under = conditional or "when" in task
+        if under and "ansible.builtin.import_tasks" in task:
+            yield task["ansible.builtin.import_tasks"]
+        for part in ("block", "rescue", "always"):
+            yield from imported_under_a_condition(task.get(part), under)
+
+
+def check_imports(role: Path) -> Iterator[str]:
+    files = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((role / "tasks").glob("*.yml"))}
+    results = {name: {task["register"] for task in tasks_in(tasks) if "register" in task} for name, tasks in files.items()}
+    for name, tasks in files.items():
+        for imported in imported_under_a_condition(tasks):
+            others = set().union(*(found for file, found in results.items() if file != imported))
+            for result in sorted(results[imported] & others):
+                yield f"tasks/{name} imports {imported} under a condition, and {result} would be forgotten where that does not hold; include it"
+
+
 def main() -> int:
     roles = [path for path in sorted((ROOT / "roles").glob("*")) if path.is_dir()]
     problems = [] if roles else ["there is no role below roles/"]
@@ -98,6 +139,8 @@ def main() -> int:
         found += check_entry_points(role, specs)
         found += check_options(role, specs, defaults)
         found += check_names(role, specs, defaults)
+        found += check_results(role)
+        found += check_imports(role)
         problems += [f"roles/{role.name}: {problem}" for problem in found]
     print("\n".join(problems) or "task files, argument specs, defaults and variable names agree")
     return 1 if problems else 0

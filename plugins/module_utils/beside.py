@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from typing import Any, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.openlmis.operations.plugins.module_utils import clients, compose, database, restoring
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
@@ -132,11 +132,15 @@ class Beside:
             cursor.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
             cursor.execute(EXTENSION_RELATIONS)
             relations = cursor.fetchall()
-        listing = self._run("list", ["pg_restore", "--list", self._archive()])
         kept = [name for _oid, name, stays in schemas if stays]
+        return self._listed(lambda found: restoring.without_extensions(found, kept, relations))
+
+    def _listed(self, choose: Callable[[List[restoring.Entry]], List[restoring.Entry]]) -> List[str]:
+        """Return pg_restore's options to bring back only the chosen entries of the archive, and none of the database itself."""
+        listing = self._run("list", ["pg_restore", "--list", self._archive()])
         path = os.path.join(self.folder, ".restore-list")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            for entry in restoring.without_extensions(restoring.entries(listing), kept, relations):
+            for entry in choose(restoring.without_database(restoring.entries(listing))):
                 stream.write(entry.line + "\n")
         return [f"--use-list={self.programs.path(path)}"]
 

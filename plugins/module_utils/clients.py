@@ -197,8 +197,13 @@ def address_of(host: str) -> str:
         return ""
 
 
+# Looked up before any fork: the linker's lock may be held by another thread then, and nobody would give it back to the child.
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
+
+
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _PRCTL is not None:
+        _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def installed() -> Dict[Tuple[int, ...], str]:

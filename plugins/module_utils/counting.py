@@ -14,9 +14,13 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
 
 PAGES = "SELECT oid::bigint, relpages FROM pg_class WHERE relkind = 'r'"
 LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
+# Other programs than Flyway keep a table of this name, too.
 HISTORIES = """
 SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = 'schema_version' AND c.relkind = 'r' ORDER BY 1
+WHERE c.relname = 'schema_version' AND c.relkind = 'r' AND (
+  SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+  AND (a.attname, a.atttypid::regtype::text) IN (('version', 'character varying'), ('type', 'character varying'), ('success', 'boolean'),
+    ('installed_rank', 'integer'))) = 4 ORDER BY 1
 """
 
 

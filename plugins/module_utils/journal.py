@@ -176,7 +176,8 @@ def plain(finding: str) -> str:
 def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str, Any]] = None) -> Journal:
     """Return the journal with the reason, and what was found until then, at the step that did not end, and with nobody holding the run."""
     steps = list(journal["steps"])
-    if steps and not steps[-1]["finished"]:
+    # What failed before an attempt came to a step is none of the step in which an earlier attempt had failed.
+    if steps and not steps[-1]["finished"] and not steps[-1].get("failed"):
         steps[-1] = dict(steps[-1], failed=now, finding=finding, data=dict(data or {}))
     return dict(journal, steps=steps, holder={})
 

@@ -116,7 +116,8 @@ def windows(journal: journals.Journal) -> List[Dict[str, Any]]:
     """Return when users were kept out: from the step that closes the gate, without a gate from the stop, to the one that lets in."""
     found: List[Dict[str, Any]] = []
     for entry in journal["steps"]:
-        gate = entry["step"] == "maintenance_on" and (entry.get("data") or {}).get("gate") != "none"
+        # One that failed has taken its gate down again; one that was cut off may have left it closed.
+        gate = entry["step"] == "maintenance_on" and not entry.get("failed") and (entry.get("data") or {}).get("gate") != "none"
         is_open = bool(found) and found[-1]["to"] is None
         if (gate or entry["step"] == "stop") and not is_open:
             found.append({"from": entry["started"], "to": None, "seconds": None})

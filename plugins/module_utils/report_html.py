@@ -201,7 +201,10 @@ def _what_now(report: reports.Report) -> Answer:
     if report["outcome"] == reports.UPGRADED and report["edits"]:
         return question, kind, f"Commit {len(report['edits'])} changes", "Else the next deployment puts the old release onto this database."
     if report["outcome"] == reports.FAILED:
-        return question, kind, "Go on, or roll back", "Both commands stand below. Users stay out until one of them has ended."
+        window, both = report["offline"], report["commands"]["rollback"]
+        short, where, until = ("Go on, or roll back", "Both commands stand", "one of them") if both else ("Go on", "The command stands", "it")
+        still = f" Users stay out until {until} has ended." if window["from"] and not window["to"] else ""
+        return question, kind, short, f"{where} below.{still}"
     if report["outcome"] == reports.ROLLED_BACK:
         return question, kind, "Commit nothing", "The files are those of the release before."
     return question, kind, "See to the next deployment", "It must take the files of the new release."

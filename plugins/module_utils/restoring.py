@@ -86,6 +86,14 @@ def entries(listing: str) -> List[Entry]:
     return [Entry(match.string, match.group(1)) for match in found if match]
 
 
+def without_database(found: Iterable[Entry]) -> List[Entry]:
+    """Return the entries without those of the database itself (of the catalog with OID 1262).
+
+    Programs before 11 restore its comment under its old name, also into a database of another name: it would be another one's.
+    """
+    return [entry for entry in found if not re.match(r"\d+; 1262 ", entry.line)]
+
+
 def without_extensions(found: Iterable[Entry], schemas: Sequence[str], relations: Sequence[Tuple[str, str]]) -> List[Entry]:
     """Return the entries that a copy of the database needs, whose extensions are there already.
 

@@ -270,12 +270,13 @@ class Copy(Beside):
             places[what], free["the disk of the database"] = "the disk of the database", known
 
     def _earlier(self) -> List[str]:
-        """Return the databases that earlier rehearsals have left beside this one: unfinished copies, and copies that a rollback set aside."""
-        prefix = [restoring.name_for(self.name, what, "")[:-1] for what in ("copy", "failed")]
+        """Return the databases that earlier rehearsals have left beside this one: copies, unfinished ones and those that a rollback set aside."""
+        left = {"copy": restoring.left_by_rehearsal, "failed": restoring.left_by_rehearsal, "before": restoring.is_copy}
         return [
             name
             for name, comment in self._rows(OURS)
-            if name not in (self.name, self.scratch) and any(name.startswith(one) for one in prefix) and restoring.left_by_rehearsal(comment)
+            if name not in (self.name, self.scratch)
+            and any(name.startswith(restoring.name_for(self.name, what, "")[:-1]) and is_left(comment) for what, is_left in left.items())
         ]
 
     # -- doing -----------------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Copy(Beside):
                 self.progress.say("restoring the text in a throw-away server")
             self.archive = self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
             self._create()
-            options = [] if self.superuser else self._emptied()
+            options = self._listed(list) if self.superuser else self._emptied()
             self.progress.say(lambda: f"{progress.size(self._size())} in the database")
             self._pg_restore(options)
             self.progress.say("restored; counting its rows")
@@ -438,7 +439,9 @@ class Copy(Beside):
         ]
         self._until_free([self.name, self.scratch], statements, transaction=True)
         if own:
-            result["dropped"] = self._drop([self.before])
+            # The copy is in its place. An earlier one that cannot be dropped now is dropped by the next rehearsal.
+            with contextlib.suppress(database.psycopg2.Error, OperationError):
+                result["dropped"] = self._drop([self.before])
         return result
 
     def _drop(self, names: List[str]) -> List[str]:

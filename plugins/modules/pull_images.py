@@ -59,9 +59,10 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 try:
     from docker.errors import DockerException, ImageNotFound
     from docker.utils import parse_repository_tag
+    from urllib3.exceptions import HTTPError
 except ImportError:
     # The module says what is missing (compose.require_docker).
-    DockerException = ImageNotFound = Exception
+    DockerException = ImageNotFound = HTTPError = Exception
 
 # What Docker says of a layer that is here, unpacked or not.
 FETCHED = ("Download complete", "Verifying Checksum", "Extracting", "Pull complete", "Already exists")
@@ -114,8 +115,8 @@ def fetch(client: Any, image: str, layers: Layers) -> None:
             if said.get("error"):
                 raise refused(image, said["error"])
             layers.hear(said)
-    # The connection to the engine ends with requests' own errors, which are OSErrors.
-    except (DockerException, OSError) as error:
+    # The connection to the engine ends with requests' own errors, which are OSErrors, and between two lines with urllib3's.
+    except (DockerException, OSError, HTTPError) as error:
         raise refused(image, getattr(error, "explanation", None) or error) from error
 
 

@@ -54,7 +54,12 @@ class Follower:
         self.said = ""
         self.ended = threading.Event()
         self.begun = time.monotonic()
-        self._beside(self._follow)
+        self.thread = self._beside(self._follow)
+
+    def end(self) -> None:
+        """Show nothing more. A line under way is waited for: a process that ended within it would leave the queue to Ansible's own locked."""
+        self.ended.set()
+        self.thread.join(2 * PATIENCE)
 
     def _beside(self, work: Callable[[], None]) -> threading.Thread:
         # Ansible's core keeps in the context what task this is.
@@ -99,7 +104,7 @@ class FollowingAction(NormalAction):
         try:
             return super().run(tmp, task_vars)
         finally:
-            follower.ended.set()
+            follower.end()
             self._task.args = given
 
     def _progress_file(self) -> str | None:

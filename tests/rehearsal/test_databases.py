@@ -188,6 +188,17 @@ def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(
     last = site.run("database_copy", state="in_place", **again)
     assert (last["kept_as"], len(last["dropped"])) == (None, 1), last
     assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+    # One that cannot be dropped then, such as a template, does not undo what is done, and goes with the next copy.
+    site.database.administer("alter database open_lmis is_template true", database="postgres")
+    third, fourth = ({**given, "run": RUN.replace("T", f"T{number}")[:-1]} for number in (2, 3))
+    copied = site.run("database_copy", dump=str(dump), **third)
+    site.run("make_harmless", login_db=copied["scratch"], copy=True)
+    done_again, left = site.run("database_copy", state="in_place", **third), f"open_lmis_before_{third['run']}"
+    assert (done_again.get("kept_as", ""), done_again.get("dropped")) == (None, []), done_again
+    site.database.administer(f'alter database "{left}" is_template false', database="postgres")
+    assert site.run("database_copy", dump=str(dump), **fourth)["dropped"] == [left]
+    site.run("database_copy", state="absent", **fourth)
+    assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
     site.database.administer("drop database open_lmis", database="postgres")
     site.database.administer(f'alter database "{done["kept_as"]}" rename to open_lmis', database="postgres")
     assert site.state() == before

@@ -52,6 +52,13 @@ def test_a_moment_so_much_later():
     assert journals.seconds(AT.format(1), journals.later(AT.format(1), 62.25)) == 62.2
 
 
+def test_a_failed_step_keeps_its_reason_when_the_next_attempt_fails_before_any_step():
+    text = journals.failed(begin(None, "wait", 0), "auth ended", AT.format(1), {"components": {"auth": {}}})
+    again = journals.failed(journals.claimed(text, OTHER, False), "the check refuses", AT.format(9))
+    assert again["steps"] == text["steps"]
+    assert again["holder"] == {}
+
+
 def test_every_claim_is_one_attempt_more():
     text = begin(None, "stop", 0)
     again = journals.claimed(journals.failed(text, "no", AT.format(1), {"components": {}}), OTHER, False)

@@ -182,6 +182,20 @@ def test_users_are_out_from_the_gate_or_without_one_from_the_stop():
     assert CASES["failed early"]["offline"]["from"] is None
 
 
+def test_nobody_is_out_when_the_gate_failed_and_was_taken_down_again():
+    failed = report(failed_in("maintenance_on", data={}))
+    assert failed["offline"]["from"] is None
+    for case, said in ((failed, "Both commands stand below.<"), (CASES["failed"], "below. Users stay out until one of them has ended.<")):
+        assert said in report_html.page(case)
+    # A gate that was closed when its run was cut off may stand.
+    assert report({**failed_in("wait"), "steps": [entry("maintenance_on", 2, None)]})["offline"]["from"] == at(2)
+
+
+def test_a_rollback_that_failed_can_only_go_on():
+    page = report_html.page(report(failed_in("wait"), commands={"resume": ON, "rollback": None}))
+    assert "<strong>Go on</strong>The command stands below. Users stay out until it has ended.<" in page
+
+
 def test_a_rollback_has_a_window_of_its_own_or_ends_the_upgrade_s():
     assert [one["seconds"] for one in CASES["rolled back"]["offline"]["windows"]] == [60.0, 32.0]
     assert CASES["rolled back"]["offline"]["seconds"] == 32.0

@@ -50,6 +50,12 @@ def test_only_what_is_an_extension_s_or_is_there_is_left_out_of_a_copy():
     assert [entry.line.split(";")[0] for entry in found] == ["8", "200", "201", "204", "205", "206"]
 
 
+def test_a_comment_of_the_database_stays_in_the_archive():
+    of_9_6 = ["2200; 1262 16385 DATABASE - open_lmis postgres", "2201; 1262 16385 COMMENT - open_lmis postgres"]
+    others = ["6; 2615 1262 SCHEMA - auth postgres", "7; 0 0 COMMENT - SCHEMA auth postgres"]
+    assert [entry.line for entry in restoring.without_database(restoring.entries("\n".join(of_9_6 + others)))] == others
+
+
 @pytest.mark.parametrize(
     ("setting", "clause", "value"),
     [

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.modules import pull_images
 from ansible_collections.openlmis.operations.plugins.modules.pull_images import Layers
 
 MIB = 2**20
@@ -38,3 +41,15 @@ def test_layers_are_told_by_what_docker_says():
     assert told[8] == "2 of 3 layers, 40 MiB"
     assert told[9] == "2 of 3 layers, 42 MiB"
     assert told[-1] == "3 of 3 layers, 42 MiB"
+
+
+def test_an_engine_that_goes_away_between_two_lines_is_told_in_words(monkeypatch):
+    urllib3 = pytest.importorskip("urllib3")
+
+    def cut_off(_client, _image):
+        yield SAID[0]
+        raise urllib3.exceptions.ProtocolError("Connection broken")
+
+    monkeypatch.setattr(pull_images, "said_lines", cut_off)
+    with pytest.raises(OperationError, match="Image openlmis/auth:4.0.0 cannot be fetched: Docker said: Connection broken"):
+        pull_images.fetch(None, "openlmis/auth:4.0.0", Layers())

@@ -88,3 +88,19 @@ def test_without_a_file_only_the_time_is_told(monkeypatch):
     host = Host(refuse)
     assert {said for said, _elapsed in lines(monkeypatch, host, None, 0.5)} == {""}
     assert host.commands == []
+
+
+def test_the_end_waits_for_a_line_under_way(monkeypatch):
+    monkeypatch.setattr(following, "EVERY", 0.1)
+    begun, shown = threading.Event(), []
+
+    def tell(said, _elapsed):
+        begun.set()
+        time.sleep(0.5)
+        shown.append(said)
+
+    follower = following.Follower(Host(refuse), None, tell)
+    assert begun.wait(5)
+    follower.end()
+    assert shown == [""]
+    assert not follower.thread.is_alive()
