@@ -311,6 +311,8 @@ def describe_gate(journal: Journal) -> str:
         if entry["step"] == "maintenance_on" and entry["finished"]:
             kind = entry["data"].get("gate")
             return "are NOT kept out by this runbook (openlmis_gate: none)" if kind == "none" else "are still kept out"
+        if entry["step"] == "maintenance_on" and entry.get("failed"):
+            return "may be kept out: the step that closes the gate did not end"
         if entry["step"] == "maintenance_off" and entry["finished"]:
             return "are let in"
     return "are not kept out"
@@ -326,13 +328,31 @@ def later(moment: str, passed: float) -> str:
     return (datetime.fromisoformat(moment) + timedelta(seconds=passed)).isoformat(timespec="milliseconds")
 
 
+def windows(journal: Journal) -> List[Dict[str, Any]]:
+    """Return when users were kept out: from the step that closes the gate, without a gate from the stop, to the one that lets in."""
+    found: List[Dict[str, Any]] = []
+    for entry in journal["steps"]:
+        # One that failed has taken its gate down again; one that was cut off may have left it closed.
+        gate = entry["step"] == FIRST_OFFLINE_STEP and not entry.get("failed") and (entry.get("data") or {}).get("gate") != "none"
+        is_open = bool(found) and found[-1]["to"] is None
+        if (gate or entry["step"] == "stop") and not is_open:
+            found.append({"from": entry["started"], "to": None, "seconds": None})
+        elif entry["step"] == LAST_OFFLINE_STEP and entry["finished"] and is_open:
+            begin, end = found[-1]["from"], entry["finished"]
+            found[-1] = {"from": begin, "to": end, "seconds": seconds(begin, end)}
+    return found
+
+
+def offline(journal: Journal) -> Dict[str, Any]:
+    """Return the last time in which users were kept out, and every one."""
+    every = windows(journal)
+    return {**(every[-1] if every else {"from": None, "to": None, "seconds": None}), "windows": every}
+
+
 def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
-    """Return the seconds of each ended step and the seconds offline, None when the window has not ended."""
-    steps = [step for step in journal["steps"] if step["finished"]] if journal else []
-    steps = [step for step in steps if journal and step["phase"] == journal["phase"]]
-    closed = next((step["started"] for step in steps if step["step"] == FIRST_OFFLINE_STEP), None)
-    opened = next((step["finished"] for step in reversed(steps) if step["step"] == LAST_OFFLINE_STEP), None)
+    """Return the seconds of each ended step of this phase, and for how many users were kept out last, None when they still are."""
+    steps = [step for step in journal["steps"] if step["finished"] and step["phase"] == journal["phase"]] if journal else []
     return {
-        "offline": seconds(closed, opened) if closed and opened else None,
+        "offline": offline(journal)["seconds"] if journal else None,
         "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],
     }

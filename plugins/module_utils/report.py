@@ -48,7 +48,7 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
         "phase": phase,
         "server": {key: told.get(key) or None for key in ("name", "project", "base_url")},
         "releases": {"from": run.get("from"), "to": run.get("to"), "now": server.get("release")},
-        "offline": offline(journal),
+        "offline": journals.offline(journal),
         "steps": steps(journal),
         "boot": boots(journal),
         "versions": versions(journal, server, outcome),
@@ -110,27 +110,6 @@ def steps(journal: journals.Journal) -> List[Dict[str, Any]]:
             }
         )
     return found
-
-
-def windows(journal: journals.Journal) -> List[Dict[str, Any]]:
-    """Return when users were kept out: from the step that closes the gate, without a gate from the stop, to the one that lets in."""
-    found: List[Dict[str, Any]] = []
-    for entry in journal["steps"]:
-        # One that failed has taken its gate down again; one that was cut off may have left it closed.
-        gate = entry["step"] == "maintenance_on" and not entry.get("failed") and (entry.get("data") or {}).get("gate") != "none"
-        is_open = bool(found) and found[-1]["to"] is None
-        if (gate or entry["step"] == "stop") and not is_open:
-            found.append({"from": entry["started"], "to": None, "seconds": None})
-        elif entry["step"] == journals.LAST_OFFLINE_STEP and entry["finished"] and is_open:
-            begin, end = found[-1]["from"], entry["finished"]
-            found[-1] = {"from": begin, "to": end, "seconds": journals.seconds(begin, end)}
-    return found
-
-
-def offline(journal: journals.Journal) -> Dict[str, Any]:
-    """Return the last time in which users were kept out, and every one."""
-    every = windows(journal)
-    return {**(every[-1] if every else {"from": None, "to": None, "seconds": None}), "windows": every}
 
 
 def boots(journal: journals.Journal) -> List[Dict[str, Any]]:

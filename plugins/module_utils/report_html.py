@@ -182,7 +182,7 @@ def _lost(report: reports.Report) -> Answer:
     if report["outcome"] == reports.FAILED:
         proven = report["backup"] and report["backup"]["folder"] and report["backup"]["verified"]
         if proven:
-            return question, "good", "No", "There is a proven backup from before the first change."
+            return question, "care", "Not compared", "There is a proven backup from before the first change."
         if report["backup"] is None:
             return question, "good", "No", "The database was not changed."
         return question, "care", "Not known", report["backup"]["proof"] or "See the backup below."

@@ -330,7 +330,7 @@ def test_a_whole_rehearsal_with_the_way_back_and_a_second_upgrade(stage: Stage, 
     steps = [one["step"] for one in report["steps"]]
     assert (steps[0], steps[-1]) == ("pull", "maintenance_off")
     assert {"stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "smoke_test"} <= set(steps)
-    offline = sum(one["seconds"] for one in report["steps"][steps.index("stop") :])
+    offline = sum(one["seconds"] for one in report["steps"][steps.index("maintenance_on") :])
     assert offline <= report["offline"] < offline + 60
     assert [one["step"] for one in report["rollback"]["steps"]][-1] == "maintenance_off"
     assert report["rollback"]["offline"] > 0

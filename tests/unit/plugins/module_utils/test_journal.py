@@ -253,6 +253,7 @@ def test_the_gate_in_a_sentence():
     assert "NOT kept out" in journals.describe_gate(closed)
     assert journals.describe_gate(end(begin(closed, "maintenance_off", 2), "maintenance_off", 3)) == "are let in"
     assert journals.describe_gate(begin(None, "pull", 0)) == "are not kept out"
+    assert "may be kept out" in journals.describe_gate(journals.failed(begin(None, "maintenance_on", 0), "no rights", AT.format(1)))
 
 
 def test_written_whole_private_and_read_back(tmp_path):
