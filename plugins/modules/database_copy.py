@@ -168,6 +168,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.redact import 
 
 WORK = "/openlmis-backup"
 UNPACKED = "copy.dump"
+MAY_USE = "SELECT rolsuper OR pg_has_role(oid, current_user, 'USAGE') FROM pg_roles WHERE rolname = %s"
 OURS = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY 1"
 
 # In a container of its own: initdb, restore, find the database, dump it. What psql complains of without harm to the data is left out: roles and
@@ -236,12 +237,28 @@ class Copy(Beside):
         return {**self.result, "kept_as": None if own or not current else self.before, "dropped": [], "lines": lines}
 
     def _check_privileges(self, current: Any) -> None:
+        others = self._role_of_the_settings()
+        if others:
+            raise OperationError(
+                f"The role {self.settings.user} would own all of the copy, and {others}, which the settings name for OpenLMIS, could not use it. The role"
+                f" of the settings is expected to restore a copy. {UNTOUCHED}; give it CREATEDB where it lacks that, and rehearse without"
+                " openlmis_login_user."
+            )
         if self.superuser or (self.may_create and current and current[2]):
             return
         raise OperationError(
             f"The role {self.settings.user} cannot restore into a second database. A superuser, or the owner of the database {self.name} with CREATEDB, is"
-            f" expected. {UNTOUCHED}; grant what is missing, or name another role in openlmis_login_user."
+            f" expected. {UNTOUCHED}; grant what is missing."
         )
+
+    def _role_of_the_settings(self) -> Optional[str]:
+        """Return the role that OpenLMIS uses, when it may not use what belongs to the role that restores."""
+        try:
+            role = database.resolve_connection({**self.params, "login_user": None}).user
+        except OperationError:
+            return None
+        found = self._row(MAY_USE, role)
+        return role if found and not found[0] else None
 
     def _check_room(self) -> None:
         size = self.dump.grown()
