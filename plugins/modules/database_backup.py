@@ -532,6 +532,8 @@ class Backup:
         said = outcome.said()
         if re.search("no space left on device", outcome.err, re.IGNORECASE):
             said, advice = "the disk is full", "Make room, or set openlmis_backup_dir to another disk, and run again."
+            # Long texts that the database keeps compressed may take more than was looked for: the next run would decide the same.
+            advice += " With openlmis_backup_compress=1 the dump takes less." if self.compress == 0 else ""
         else:
             advice = "Mend the cause and run again."
         raise OperationError(

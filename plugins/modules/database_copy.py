@@ -18,6 +18,8 @@ description:
     exist here; all belongs to the role that OpenLMIS uses.
   - A text may hold other databases, roles and commands for C(psql). It never comes near this server. It is restored in a throw-away PostgreSQL in a
     container of the database's own image without a network, and OpenLMIS' database is dumped from there.
+  - A database outside the Compose project on which others have sessions is refused with O(state=beside), unless the dump is a backup, whose manifest
+    tells whose database it is of. The components of the server itself must be stopped.
   - The database that was there is kept as C(<database>_before_<run>). Only what an earlier rehearsal has put there is dropped, known by its comment.
   - It may be ended at any point and run again.
 author:
@@ -168,6 +170,12 @@ from ansible_collections.openlmis.operations.plugins.module_utils.redact import 
 
 WORK = "/openlmis-backup"
 UNPACKED = "copy.dump"
+MAY_USE = "SELECT rolsuper OR pg_has_role(oid, current_user, 'USAGE') FROM pg_roles WHERE rolname = %s"
+# Autovacuum's sessions have no user.
+OTHERS = """
+SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL AND pid <> pg_backend_pid()
+AND coalesce(application_name, '') NOT LIKE 'openlmis.operations%%' ORDER BY 1
+"""
 OURS = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY 1"
 
 # In a container of its own: initdb, restore, find the database, dump it. What psql complains of without harm to the data is left out: roles and
@@ -236,12 +244,28 @@ class Copy(Beside):
         return {**self.result, "kept_as": None if own or not current else self.before, "dropped": [], "lines": lines}
 
     def _check_privileges(self, current: Any) -> None:
+        others = self._role_of_the_settings()
+        if others:
+            raise OperationError(
+                f"The role {self.settings.user} would own all of the copy, and {others}, which the settings name for OpenLMIS, could not use it. The role"
+                f" of the settings is expected to restore a copy. {UNTOUCHED}; give it CREATEDB where it lacks that, and rehearse without"
+                " openlmis_login_user."
+            )
         if self.superuser or (self.may_create and current and current[2]):
             return
         raise OperationError(
             f"The role {self.settings.user} cannot restore into a second database. A superuser, or the owner of the database {self.name} with CREATEDB, is"
-            f" expected. {UNTOUCHED}; grant what is missing, or name another role in openlmis_login_user."
+            f" expected. {UNTOUCHED}; grant what is missing."
         )
+
+    def _role_of_the_settings(self) -> Optional[str]:
+        """Return the role that OpenLMIS uses, when it may not use what belongs to the role that restores."""
+        try:
+            role = database.resolve_connection({**self.params, "login_user": None}).user
+        except OperationError:
+            return None
+        found = self._row(MAY_USE, role)
+        return role if found and not found[0] else None
 
     def _check_room(self) -> None:
         size = self.dump.grown()
@@ -284,6 +308,7 @@ class Copy(Beside):
     def restore(self) -> Dict[str, Any]:
         """Make the fresh database and prove it; return how many tables and rows it has."""
         begin = time.monotonic()
+        self._require_alone()
         self._sweep()
         dropped = self._drop(self._earlier())
         self._drop_scratch()
@@ -314,6 +339,22 @@ class Copy(Beside):
             "proven": bool(manifest),
             "duration": round(time.monotonic() - begin, 1),
         }
+
+    def _require_alone(self) -> None:
+        """See that nobody else uses a database outside Compose of which no manifest tells that it is not production's own."""
+        deadline = time.monotonic() + self.params["wait_for_sessions"]
+        while self.settings.container is None and not self.dump.manifest:
+            others = self._rows(OTHERS, self.name)
+            if not others:
+                return
+            if time.monotonic() > deadline:
+                listed = ", ".join(f"{pid} of {user}" for pid, user in others[:10])
+                raise OperationError(
+                    f"Others have sessions on the database {self.name} at {self.settings.where()}: {listed}. None is expected while this server's"
+                    f" components are stopped, and the dump does not tell whether it is production's own database. {UNTOUCHED}; see whose it is. End"
+                    " these programs, or point DATABASE_URL at a database of the staging server's own, and run again."
+                )
+            time.sleep(0.2)
 
     def _size(self) -> int:
         # Progress asks from another thread, while this one may use the connection.

@@ -407,7 +407,7 @@ class Wait:
         """When the newest container of each service was started; of none when they cannot be looked at."""
         try:
             present = self.project().services()
-        except OperationError:
+        except Exception:  # an engine that has just ended must not cost us the finding
             return {}
         found = {service: [container.attrs["State"].get("StartedAt") or "" for container in present[service]] for service in present}
         # Docker tells nanoseconds, and of a container that was never started the year 1.

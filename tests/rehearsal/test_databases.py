@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import psycopg2
 import pytest
 from stack import deployment, external, images
 from stack.ansible import command, database_mounts, upgrade
@@ -166,6 +168,12 @@ def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(
         assert "Name an image with PostgreSQL's server and client programs in openlmis_backup_image" in refused["msg"]
     tried = site.run("database_copy", True, dump=str(dump), **given)
     assert (tried.get("changed"), site.databases()) == (True, ["open_lmis", "postgres"]), tried
+    master = {"login_user": "postgres", "login_password": external.MASTER}
+    assert f"and {owner}, which the settings name for OpenLMIS" in site.run("database_copy", True, dump=str(dump), **master, **given)["msg"]
+    with contextlib.closing(psycopg2.connect(**{**site.database.login(), "dbname": "open_lmis"})):
+        refused = site.run("database_copy", dump=str(dump), wait_for_sessions=1, **given)
+    assert "Others have sessions on the database open_lmis" in refused["msg"]
+    assert site.databases() == ["open_lmis", "postgres"]
     copied = site.run("database_copy", dump=str(dump), **given)
     assert not copied.get("failed"), copied
     assert not (site.folder / "work").exists()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.web import Component
-from ansible_collections.openlmis.operations.plugins.modules.wait_for_release import Question, intention
+from ansible_collections.openlmis.operations.plugins.modules.wait_for_release import Question, Wait, intention
 
 
 def test_a_question_is_asked_aside_and_keeps_its_answer():
@@ -39,3 +39,11 @@ def test_the_intention_names_versions_migrations_and_services():
         "Would wait until auth answers 4.0.0 with 2 migrations applied,"
         " diagnostics answers 1.0.1 with 0 migrations applied, nginx runs."
     )
+
+
+def test_an_engine_that_ends_between_two_questions_does_not_cost_the_finding(monkeypatch):
+    def ended(_self):
+        raise ConnectionResetError("Connection reset by peer")
+
+    monkeypatch.setattr(Wait, "project", ended)
+    assert Wait.__new__(Wait).started() == {}
