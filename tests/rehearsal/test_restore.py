@@ -443,6 +443,8 @@ def test_a_baseline_is_kept_for_its_owner_and_replaced_only_when_asked(project: 
     second = project.run("database_activity", dest=str(kept))
     assert json.loads(kept.read_text()) == second["baseline"] != first["baseline"]
     assert "cannot be written" in project.run("database_activity", dest=str(tmp_path / "missing" / "file"))["msg"]
+    project.sql("delete from app.users where name = 'New'", user="lmis")
+    assert project.content() == project.before
 
 
 def test_counters_that_only_come_late_are_nobody_s_work(project: Project) -> None:

@@ -310,7 +310,13 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
             count["containers"] += 1
         except docker.errors.NotFound:
             pass
-    volumes = [one for label in ours for one in engine.volumes.list(filters={"label": label})]
+
+    # Compose before 1.21 labels neither volumes nor networks: their names begin with the project's.
+    def is_ours(one: Any) -> bool:
+        labelled = (one.attrs.get("Labels") or {}).get(PROJECT_LABEL) in PROJECTS
+        return labelled or one.name.startswith(tuple(project + "_" for project in PROJECTS))
+
+    volumes = [one for one in engine.volumes.list() if is_ours(one)]
     dangling = {one.name: one for one in engine.volumes.list(filters={"dangling": True}) if len(one.name) == 64}
     unknown = [name for name in dangling if name not in anonymous]
     anonymous |= set(our_anonymous_volumes(engine, unknown))
@@ -319,7 +325,7 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         with contextlib.suppress(docker.errors.NotFound):
             volume.remove(force=True)
             count["volumes"] += 1
-    for network in [one for label in ours for one in engine.networks.list(filters={"label": label})]:
+    for network in [one for one in engine.networks.list() if is_ours(one)]:
         network.reload()
         # Engine 20.10 may keep the endpoint of a container that was killed while it started.
         for container in network.attrs.get("Containers") or {}:
