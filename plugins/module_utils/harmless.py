@@ -30,11 +30,11 @@ _END = r'[:space:],;<>"@'
 _DOMAIN = rf"(@[^{_END}]*)"
 _NOWHERE = rf"@[^{_END}]*[.]{_NOBODY}(?![^{_END}])"
 
-# Every text column that is called an e-mail address, of OpenLMIS' own schemas and of the site's.
+# Every text column that is called an e-mail address, of OpenLMIS' own schemas and of the site's; a domain is of its base type's category.
 ADDRESSES = """
-SELECT n.nspname, c.relname, a.attname, CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END
+SELECT n.nspname, c.relname, a.attname, nullif(greatest(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END - 4, 0), 0)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped AND t.typname IN ('text', 'varchar', 'bpchar', 'citext')
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped AND t.typcategory = 'S'
 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.attname ~* 'e[_-]?mail([_-]?addr(ess)?)?$'
 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2, 3

@@ -291,3 +291,15 @@ def test_no_address_is_in_an_error(database) -> None:
     assert "ann@" not in text
     with contextlib.closing(database.connection.cursor()):
         assert database.emails() == ["ann@x.org"]
+
+
+def test_a_column_of_a_domain_over_text_is_one_of_text(database):
+    database.execute(
+        "CREATE DOMAIN site.address AS varchar(40); CREATE TABLE site.partners (email site.address);"
+        " INSERT INTO site.partners VALUES ('ann@x.org'), ('a.rather.long.name@of.some.where.org'), (NULL)"
+    )
+    result, _printed = database.run()
+    assert result["columns"] == {"site.partners.email": 2}, result
+    found = [email for (email,) in database.execute("SELECT email FROM site.partners WHERE email IS NOT NULL")]
+    assert len(found) == 2
+    assert all(reaches_nobody(email) and len(email) <= 40 for email in found)
