@@ -71,7 +71,7 @@ def histories() -> str:
             table = f"{component['schema']}.schema_version"
             statements.append(
                 f"CREATE SCHEMA {component['schema']};"
-                f" CREATE TABLE {table} (installed_rank int PRIMARY KEY, version text, type text, success boolean);"
+                f" CREATE TABLE {table} (installed_rank int PRIMARY KEY, version varchar(50), type varchar(20), success boolean);"
             )
             statements.append(f"INSERT INTO {table} VALUES {rows};" if rows else "")
     return "\n".join(statements)
