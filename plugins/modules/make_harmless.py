@@ -28,7 +28,9 @@ extends_documentation_fragment:
   - openlmis.operations.database
 options:
   copy:
-    description: Must be V(true), as a word that this database is a copy and not production's.
+    description:
+      - Must be V(true), as a word that this database is a copy and not production's.
+      - The database's comment has to say so, too, as M(openlmis.operations.database_copy) leaves it.
     type: bool
     required: true
   statement_timeout:
@@ -91,8 +93,22 @@ import time
 from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, harmless
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, harmless, restoring
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+MARK = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+
+
+def require_copy(cursor: Any) -> None:
+    """Raise OperationError for a database that nothing marks as a copy: it may be production's own."""
+    cursor.execute(MARK)
+    name, comment = cursor.fetchone()
+    if not (restoring.is_copy(comment) or restoring.left_by_rehearsal(comment)):
+        raise OperationError(
+            f"The comment of database {name} does not say that it is a copy; that of one which a rehearsal has restored does, and is expected, since"
+            " production's addresses must not be rewritten. Nothing was changed. If this is a copy that you restored by hand, say so with"
+            f" COMMENT ON DATABASE \"{name}\" IS '{restoring.copy_comment('by hand')}' and run again."
+        )
 
 
 def lines(result: Mapping[str, Any]) -> List[str]:
@@ -112,6 +128,7 @@ def run(params: Mapping[str, Any], settings: database.ConnectionSettings, check_
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)", (f"{params['statement_timeout']}s",))
+            require_copy(cursor)
             result = harmless.make(cursor)
         connection.rollback() if check_mode else connection.commit()
         return result

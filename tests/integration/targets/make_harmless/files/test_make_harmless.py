@@ -41,6 +41,7 @@ CREATE TABLE fulfillment.transfer_properties (id uuid PRIMARY KEY, type varchar(
 CREATE TABLE site.clinics (name text, "Contact_E-Mail" text, emailverified boolean, subject text);
 """
 ENDING = ".invalid.example.org"
+COPY = "openlmis.operations: harmless copy of production, made for rehearsal by hand; may be dropped"
 
 
 class Database:
@@ -96,6 +97,7 @@ def one_database(server):
     administration = Database(server, "postgres")
     name = f"harmless_{os.getpid()}"
     administration.execute(f"CREATE DATABASE {name}")
+    administration.execute(f"COMMENT ON DATABASE {name} IS '{COPY}'")
     database = Database(server, name)
     yield database
     database.connection.close()
@@ -273,6 +275,18 @@ def test_without_the_word_that_it_is_a_copy_it_does_nothing(database) -> None:
     database.add_users("ann@x.org")
     result, _text = database.run(copy=False)
     assert "true is expected" in result["msg"]
+    assert database.emails() == ["ann@x.org"]
+
+
+def test_a_database_that_nothing_marks_as_a_copy_is_left_alone(database) -> None:
+    database.add_users("ann@x.org")
+    database.execute(f"COMMENT ON DATABASE {database.name} IS 'production'")
+    try:
+        result, _text = database.run()
+    finally:
+        database.execute(f"COMMENT ON DATABASE {database.name} IS '{COPY}'")
+    assert "does not say that it is a copy" in result["msg"]
+    assert f"IS '{COPY}'" in result["msg"]
     assert database.emails() == ["ann@x.org"]
 
 
