@@ -178,7 +178,7 @@ if surplus or missing:
 
 
 # They take about as long as all the others, and run beside them on an Engine of their own, which reaches no package index.
-SECOND = ("test_backup.py", "test_faults.py")
+SECOND = ("test_backup.py", "test_faults.py", "test_rehearse.py", "test_restore.py")
 
 
 def rehearsal_check(name: str, marks: str, files: list[str], prefix: Sequence[str] = ()) -> Check:
