@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hypothesis
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import progress
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 from expectation import Details, User, details_of, expected, is_java_whitespace, user_id
@@ -209,7 +210,7 @@ def test_any_world(database, world):
     params = {"on_existing": on_existing, "lock_timeout": 5, "statement_timeout": 20, **database.options}
 
     def migrate(check_mode):
-        return module.migrate(params, check_mode=check_mode, diff=True, warn=None)
+        return module.migrate(params, check_mode=check_mode, diff=True, warn=None, progressing=progress.Progress())
 
     if len(emails) > len(set(emails)):
         with pytest.raises(OperationError, match="would share an e-mail address"):
