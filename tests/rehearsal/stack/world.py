@@ -25,6 +25,8 @@ from .releases import COMPONENTS, HTTP_PORT, PROJECT
 ADMIN = ("admin", "password")
 DATABASE = {"dbname": "open_lmis", "user": "postgres", "password": "p@ssw0rd"}
 PROJECT_LABEL = "com.docker.compose.project"
+# What tools/second-engine gives the volume that it keeps its data in.
+ENGINE_LABEL = "org.openlmis.second-engine"
 
 
 class Reply(NamedTuple):
@@ -206,7 +208,8 @@ class Server:
             if path.is_file() and self.root / "data" not in path.parents
         }
         images = {tag: one.id for one in self.engine.images.list() for tag in one.tags}
-        volumes = {one.name: one.attrs["CreatedAt"] for one in self.engine.volumes.list()}
+        # A second engine may begin or end beside this server at any moment.
+        volumes = {one.name: one.attrs["CreatedAt"] for one in self.engine.volumes.list() if ENGINE_LABEL not in (one.attrs.get("Labels") or {})}
         return {
             "containers": containers,
             "files": files,
