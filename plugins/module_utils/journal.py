@@ -18,16 +18,50 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 Journal = Dict[str, Any]
 FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
+PLAIN = ("read", "started", "done")  # the states of the module that need nothing but the journal's file
+REQUIRED_IF = [("state", "started", ("step",)), ("state", "done", ("step",)), ("state", "failed", ("finding",))]
+
+
+def argument_spec() -> Dict[str, Any]:
+    """Return the options of the module, and of the action before it."""
+    return {
+        "path": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": ["read", "claimed", "started", "done", "failed", "finished"], "default": "read"},
+        "step": {"type": "str"},
+        "phase": {"type": "str", "choices": ["upgrade", "rollback"], "default": "upgrade"},
+        "plan": {"type": "list", "elements": "str", "default": []},
+        "reached": {"type": "bool", "default": False},
+        "database": {"type": "dict", "default": {}},
+        "expected": {"type": "bool", "default": True},
+        "otherwise": {"type": "str", "default": ""},
+        "data": {"type": "dict", "default": {}},
+        "run": {"type": "dict", "default": {}},
+        "holder": {"type": "dict", "default": {}},
+        "take_over": {"type": "bool", "default": False},
+        "commands": {"type": "dict", "default": {}},
+        "backup_dir": {"type": "path"},
+        "finding": {"type": "str"},
+        "server": {"type": "dict", "default": {}},
+        "outcome": {"type": "str", "choices": ["upgraded", "rolled back"], "default": "upgraded"},
+    }
 
 
 def load(path: str) -> Tuple[Optional[Journal], str]:
     """Return the journal at the path, None when there is none, and what is wrong with a file that is no journal."""
     try:
         with open(path, encoding="utf-8") as stream:
-            journal = json.load(stream)
+            return parsed(stream.read(), path)
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError) as error:
+        return None, f"{path} cannot be read as a journal ({error}); {_REMEDY}"
+
+
+def parsed(text: str, path: str) -> Tuple[Optional[Journal], str]:
+    """Return the journal that the file of this path holds, and what is wrong with one that holds none."""
+    try:
+        journal = json.loads(text)
+    except ValueError as error:
         return None, f"{path} cannot be read as a journal ({error}); {_REMEDY}"
     known = isinstance(journal, dict) and isinstance(journal.get("steps"), list) and "run_id" in journal
     return (journal, "") if known else (None, f"{path} is JSON but no journal; {_REMEDY}")
@@ -39,6 +73,11 @@ _REMEDY = (
 )
 
 
+def written(journal: Journal) -> str:
+    """Return the text of the journal's file."""
+    return json.dumps(journal, indent=2, sort_keys=True)
+
+
 def save(path: str, journal: Journal) -> None:
     """Replace the journal so that a crash leaves the old one or the new one, never a part. Raises OSError."""
     directory = os.path.dirname(path)
@@ -46,7 +85,7 @@ def save(path: str, journal: Journal) -> None:
     handle, name = tempfile.mkstemp(dir=directory, prefix=".journal-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(journal, stream, indent=2, sort_keys=True)
+            stream.write(written(journal))
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(name, path)
@@ -157,6 +196,53 @@ def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Ma
         )
     steps = journal["steps"][:-1] + [dict(running, finished=now, data=dict(data))]
     return dict(journal, steps=steps, run={**journal["run"], **run})
+
+
+def noted(journal: Optional[Journal], params: Mapping[str, Any], now: str, writes: bool) -> Tuple[Optional[Journal], Dict[str, Any]]:
+    """Return the journal as one of the C(PLAIN) states leaves it, and what the module tells of that besides.
+
+    Raises OperationError when a step may not begin, or has not done what it should. C(writes) is false in check mode.
+    """
+    state, result = params["state"], {}
+    if state == "started":
+        require_phase(journal, params["phase"])
+        result["skip"] = may_skip(journal, params["step"], params["phase"], params["reached"])
+        journal = started(journal, params, now) if writes and not result["skip"] else journal
+    if state == "done" and writes:
+        require_expected(journal, params)
+        journal = done(journal, params["step"], params["data"], params["run"], now)
+    return journal, result
+
+
+def require_expected(journal: Optional[Journal], params: Mapping[str, Any], skip: bool = False) -> None:
+    """Raise OperationError when the database is not the one that the run began with, or something else is not as the caller expects.
+
+    An anonymous volume is lost to a server by one C(down): name, OID, system identifier and volumes tell a new database. A step that is
+    skipped expects nothing else.
+    """
+    database, begun = params["database"], ((journal or {}).get("run") or {}).get("database")
+    if database and database["identity"] != begun:
+        raise OperationError(
+            database.get("error")
+            or f"The database is another one, {database['identity']}; {begun} is expected, with which this run began. Nothing more is done."
+            " The data is in the volume named there: find it with `docker volume ls` and do not prune. If you restored the database yourself"
+            f" since then, move the journal {params['path']} away and run again."
+        )
+    if not params["expected"] and not skip:
+        raise OperationError(params["otherwise"])
+
+
+def told(journal: Optional[Journal], before: Optional[Journal], phase: str, damaged: str = "") -> Dict[str, Any]:
+    """Return what the module tells of the journal, whatever was asked of it."""
+    return {
+        "changed": journal != before,
+        "journal": journal,
+        "damaged": damaged,
+        "under_way": under_way(journal),
+        "keep_out": keep_out(journal),
+        "done": sorted(finished_steps(journal, phase)),
+        "summary": summarise(journal),
+    }
 
 
 # What Ansible says, by version, when a module's process ended without an answer.

@@ -13,7 +13,7 @@ description:
   - Records when each step of a run began and ended, and what only the run itself can know, in one JSON file.
   - The file is replaced atomically, file and directory synced, with mode 0600. It holds no password.
   - A run belongs to one controller at a time, which the journal names; another one is refused.
-  - Nothing is written in check mode.
+  - Nothing is written, and nothing is compared, in check mode.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -52,6 +52,23 @@ options:
       - A step is skipped only when it is, and the journal says that the step is done.
     type: bool
     default: false
+  database:
+    description:
+      - What M(openlmis.operations.server_info) says of the database, with O(state=read), O(state=started) or O(state=done).
+      - Another one than the run began with is an error.
+    type: dict
+    default: {}
+  expected:
+    description:
+      - Whether what must hold does, before a step with O(state=started), after it with O(state=done).
+      - When it does not, O(otherwise) is the error. A step is begun nevertheless, so that its failure can be noted, but it is not ended.
+        One that is skipped needs nothing.
+    type: bool
+    default: true
+  otherwise:
+    description: What was found, what was expected and what to do, where O(expected) does not hold.
+    type: str
+    default: ""
   data:
     description: What to keep with the step, with O(state=done) or O(state=failed).
     type: dict
@@ -194,31 +211,7 @@ def claim(params: dict, now: str) -> journals.Journal | None:
 
 def main() -> None:
     """Entry point of the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "state": {
-                "type": "str",
-                "choices": ["read", "claimed", "started", "done", "failed", "finished"],
-                "default": "read",
-            },
-            "step": {"type": "str"},
-            "phase": {"type": "str", "choices": ["upgrade", "rollback"], "default": "upgrade"},
-            "plan": {"type": "list", "elements": "str", "default": []},
-            "reached": {"type": "bool", "default": False},
-            "data": {"type": "dict", "default": {}},
-            "run": {"type": "dict", "default": {}},
-            "holder": {"type": "dict", "default": {}},
-            "take_over": {"type": "bool", "default": False},
-            "commands": {"type": "dict", "default": {}},
-            "backup_dir": {"type": "path"},
-            "finding": {"type": "str"},
-            "server": {"type": "dict", "default": {}},
-            "outcome": {"type": "str", "choices": ["upgraded", "rolled back"], "default": "upgraded"},
-        },
-        required_if=[("state", "started", ("step",)), ("state", "done", ("step",)), ("state", "failed", ("finding",))],
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=journals.argument_spec(), required_if=journals.REQUIRED_IF, supports_check_mode=True)
     params, state = module.params, module.params["state"]
     finding = journals.plain(params["finding"] or "")
     now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
@@ -226,9 +219,6 @@ def main() -> None:
     try:
         journal, damaged = journals.load(params["path"])
         before, writes = journal, state != "read" and not module.check_mode
-        if state == "started":
-            journals.require_phase(journal, params["phase"])
-            result["skip"] = journals.may_skip(journal, params["step"], params["phase"], params["reached"])
         if state == "failed":
             result["noted"] = writes and journals.in_hand(journal, params["holder"])
             result["lines"] = journals.failure_lines(journal, params["phase"], params["server"], finding, params["commands"])
@@ -236,26 +226,18 @@ def main() -> None:
             journal = claim(params, now)
         elif writes and damaged:
             raise OperationError(damaged)
-        elif writes and state == "started" and not result["skip"]:
-            journal = journals.started(journal, params, now)
-        elif writes and state == "done":
-            journal = journals.done(journal, params["step"], params["data"], params["run"], now)
+        elif state in journals.PLAIN:
+            journal, result = journals.noted(journal, params, now, writes)
         elif result.get("noted"):
             journal = journals.failed(journal, finding, now, params["data"])
         elif writes and state == "finished" and journal is not None:
             journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
         if journal is not None and journal != before:
             journals.save(params["path"], journal)
-        module.exit_json(
-            changed=journal != before,
-            journal=journal,
-            damaged=damaged,
-            under_way=journals.under_way(journal),
-            keep_out=journals.keep_out(journal),
-            done=sorted(journals.finished_steps(journal, params["phase"])),
-            summary=journals.summarise(journal),
-            **result,
-        )
+        if state in ("read", "started") and not module.check_mode:
+            # A step has begun in the journal by now, so that its failure is noted there, too.
+            journals.require_expected(journal, params, result.get("skip", False))
+        module.exit_json(**journals.told(journal, before, params["phase"], damaged), **result)
     except OperationError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -332,3 +332,56 @@ def test_only_what_has_the_run_in_hand_notes_a_failure():
 def test_what_there_is_to_go_back_to(data, said):
     journal = end(begin(None, "backup", 0), "backup", 1, data)
     assert journals.describe_backup(journal) == said
+
+
+def note(journal, state, writes=True, **options):
+    params = {"path": "/state/journal.json", "state": state, "step": "stop", "phase": "upgrade", "plan": [], "reached": False, "database": {}}
+    params.update(expected=True, otherwise="", data={}, run={"database": IDENTITY}, holder=ME, take_over=False, commands={})
+    return journals.noted(journal, {**params, **options}, AT.format(1), writes)
+
+
+def expect(journal, skip=False, **options):
+    params = {"path": "/state/journal.json", "database": {}, "expected": True, "otherwise": "not so", **options}
+    journals.require_expected(journal, params, skip)
+
+
+def test_a_step_is_noted_from_its_beginning_to_its_end():
+    text, told = note(None, "started")
+    assert told == {"skip": False}
+    assert [step["finished"] for step in text["steps"]] == [None]
+    assert note(text, "read") == (text, {})
+    text, told = note(text, "done")
+    assert (told, journals.finished_steps(text, "upgrade")) == ({}, {"stop"})
+    assert note(text, "started", reached=True) == (text, {"skip": True})
+
+
+def test_nothing_is_noted_in_check_mode():
+    assert note(None, "started", writes=False) == (None, {"skip": False})
+    assert note(None, "done", writes=False, database={"identity": "another"}, expected=False) == (None, {})
+
+
+def test_a_step_that_has_not_done_what_it_should_does_not_end():
+    text, _told = note(None, "started")
+    with pytest.raises(OperationError, match="^still there$"):
+        note(text, "done", expected=False, otherwise="still there")
+    with pytest.raises(OperationError, match="another one"):
+        note(text, "done", database={"identity": {**IDENTITY, "oid": 1}})
+    assert text["steps"][0]["finished"] is None
+
+
+def test_another_database_is_told_from_the_one_that_the_run_began_with():
+    text, _told = note(None, "started")
+    expect(text, database={"identity": dict(IDENTITY), "error": None})
+    expect(text, database={})
+    with pytest.raises(OperationError, match=r"another one, .*'oid': 1.*16384.* is expected.*move the journal /state/journal.json away"):
+        expect(text, database={"identity": {**IDENTITY, "oid": 1}, "error": None})
+    with pytest.raises(OperationError, match="^it does not answer$"):
+        expect(text, database={"identity": None, "error": "it does not answer"})
+    with pytest.raises(OperationError, match="another one"):
+        expect(text, skip=True, database={"identity": None, "error": None})
+
+
+def test_what_is_skipped_expects_nothing():
+    expect(None, skip=True, expected=False)
+    with pytest.raises(OperationError, match="not so"):
+        expect(None, expected=False)
