@@ -81,8 +81,8 @@ def docker_client() -> Any:
     return client
 
 
-def find_project(client: Any, project_src: str | None, project_name: str | None = None) -> Project:
-    """The Compose project that was started from ``project_src``, or is named ``project_name``.
+def find_project(client: Any, project_src: str | None, project_name: str | None = None, service: str = "") -> Project:
+    """The Compose project that was started from ``project_src``, or is named ``project_name``; only that ``service`` where it has it.
 
     The containers' labels decide. Where a project's tell no folder (Compose before 1.25) its name may be one that is derived from the
     folder's, or from COMPOSE_PROJECT_NAME in its .env.
@@ -106,8 +106,9 @@ def find_project(client: Any, project_src: str | None, project_name: str | None 
             % (project_src, ", ".join(sorted(names)))
         )
     name = names.pop()
-    wanted = [row["Id"] for row in rows if _label(row, "project") == name and _label(row, "oneoff") != "True"]
-    return Project(name, [container for container in (_get(client, one) for one in wanted) if container is not None])
+    own = [row for row in rows if _label(row, "project") == name and _label(row, "oneoff") != "True"]
+    wanted = [row for row in own if service and _label(row, "service") == service] or own
+    return Project(name, [container for container in (_get(client, row["Id"]) for row in wanted) if container is not None])
 
 
 def container_address(container: Any) -> str:

@@ -211,7 +211,7 @@ def _container(host: str, project_src: str | None, project_name: str | None) -> 
     if host in ("", "localhost") or host.startswith("/") or re.match(r"[0-9.]+$|.*:", host):
         return None
     try:
-        return find_project(docker_client(), project_src, project_name).host(host)
+        return find_project(docker_client(), project_src, project_name, service=host).host(host)
     except OperationError:
         if "." in host:
             return None  # a server outside Compose needs no Docker Engine

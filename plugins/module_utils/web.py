@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import inspect
 import json
 import ssl
 import time
@@ -16,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
-from ansible.module_utils.urls import open_url
+from ansible.module_utils.urls import Request, make_context
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # Enough for the largest profile with all its roles; of openlmis.js only the beginning is of interest.
@@ -129,6 +130,9 @@ class Site:
                 "base_url is not the address of a server. Expected http:// or https:// with a host, and a port if"
                 " need be, without user name and query: give BASE_URL of the deployment's settings."
             )
+        # Reading the authorities takes longer than a request; Request takes what was read once since ansible-core 2.17.
+        once = "context" in inspect.signature(Request).parameters
+        self.shared = {"context": make_context(validate_certs=validate_certs)} if once else {}
         # nginx with REQUIRE_SSL=true goes by this header alone. What ends TLS in front of it should set it; where that
         # was forgotten, ours is as true. Over plain http it would be a lie that sends the password in the clear.
         self.headers = {"X-Forwarded-Proto": "https"} if parts.scheme == "https" else {}
@@ -147,9 +151,10 @@ class Site:
         """One request; it is over within about twice the timeout (seconds), whatever the other side does."""
         deadline = time.monotonic() + self.timeout
         try:
-            response = open_url(
+            # One for each: they keep cookies.
+            response = Request(**self.shared).open(
+                method,
                 self.url(path),
-                method=method,
                 data=data,
                 headers={**self.headers, **(headers or {})},
                 timeout=self.timeout,
