@@ -77,10 +77,11 @@ class Watch:
                 self.started.append((labels[SERVICE], event["timeNano"] / 1e9))
 
     def ask(self) -> None:
-        """Ask one component after the other for its version, as users reach it."""
+        """Ask each component that has started for its version, as users reach it, until it answers."""
         while not self.over.is_set():
-            for name, times in self.answered.items():
-                if answers(name):
+            for name, began in dict(self.started).items():
+                times = self.answered[name]
+                if not (times and times[-1] > began) and answers(name):
                     times.append(time.time())
             self.over.wait(PAUSE)
 

@@ -66,6 +66,12 @@ def test_a_project_is_found_by_its_folder_whatever_its_name():
     assert names(project) == ["b", "c"]
 
 
+def test_one_service_is_found_by_itself_and_what_is_none_among_all():
+    client = Client(container("a", "db"), container("b", "db", oneoff="True"), container("c", "auth"))
+    assert names(compose.find_project(client, "/srv/openlmis", service="db")) == ["a"]
+    assert names(compose.find_project(client, "/srv/openlmis", service="openlmis_db_1")) == ["a", "c"]
+
+
 def test_stopped_containers_belong_to_it_and_one_off_runs_do_not():
     client = Client(container("a", "db", status="exited"), container("b", "db", oneoff="True"))
     assert names(compose.find_project(client, "/srv/openlmis")) == ["a"]

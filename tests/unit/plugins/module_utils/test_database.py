@@ -184,7 +184,7 @@ def project(monkeypatch):
     """A project whose service db runs at 172.18.0.9; what it was asked for."""
     asked = []
 
-    def find_project(client, project_src, project_name):
+    def find_project(client, project_src, project_name, service):
         asked.append((project_src, project_name))
         container = SimpleNamespace(
             name="x_db_1", status="running", attrs={"NetworkSettings": {"Networks": {"n": {"IPAddress": "172.18.0.9"}}}}
