@@ -23,6 +23,9 @@ options:
     description: Who held the run before, as this lookup told then.
     type: dict
     default: {}
+  rehearsal_report:
+    description: Path of a rehearsal's report in JSON, absolute or from C(~) on.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -51,10 +54,16 @@ _raw:
     earlier_is_gone:
       description: Whether O(earlier) was a process on this controller that runs no more.
       type: bool
+    rehearsed:
+      description:
+        - C(seconds) has a list for each step of O(rehearsal_report) with a time, in the order in which it came.
+        - C(problem) says what was found instead of such a report, and is empty otherwise.
+      type: dict
 """
 
 import getpass
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -145,6 +154,38 @@ def sibling(playbook: str, way: str, *of: str) -> str | None:
     return next((f"{place}{way}{name[len(one):]}" for one in of if name.startswith(one)), None)
 
 
+def is_time(value: Any) -> bool:
+    """Tell whether a value read from JSON is a number of seconds that a step can have taken."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def seconds_of(report: Any) -> dict[str, list[float]]:
+    """Return how long each step took by a report, every time that it came; nothing for what is no report."""
+    steps = report.get("steps") if isinstance(report, dict) else None
+    found: dict[str, list[float]] = {}
+    for one in steps if isinstance(steps, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("step"), str) and is_time(one.get("seconds")):
+            found.setdefault(one["step"], []).append(one["seconds"])
+    return found
+
+
+def rehearsed(path: str | None) -> dict[str, Any]:
+    """Return the seconds of every step by a rehearsal's report, and what was found where there is none to be had."""
+    if not path:
+        return {"seconds": {}, "problem": ""}
+    path = os.path.expanduser(path)
+    if not os.path.isabs(path):
+        return {"seconds": {}, "problem": f"{path}, a relative path"}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            seconds = seconds_of(json.load(stream))
+    except OSError as error:
+        return {"seconds": {}, "problem": f"{path}, which cannot be read ({error.strerror})"}
+    except (ValueError, RecursionError):
+        return {"seconds": {}, "problem": f"{path}, which is not JSON"}
+    return {"seconds": seconds, "problem": "" if seconds else f"{path}, which has no step with its seconds"}
+
+
 class LookupModule(LookupBase):
     """The lookup behind the documentation above."""
 
@@ -172,5 +213,6 @@ class LookupModule(LookupBase):
                 "resume": resume,
                 "rollback": rollback,
                 "earlier_is_gone": bool(earlier) and earlier.get("host") == host and not alive(earlier["pid"], earlier["started"]),
+                "rehearsed": rehearsed(self.get_option("rehearsal_report")),
             }
         ]

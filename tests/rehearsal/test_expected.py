@@ -58,7 +58,45 @@ def test_a_step_is_expected_to_take_what_it_took_then(tmp_path: pathlib.Path) ->
     assert expected(tmp_path, openlmis_rehearsal_report=str(tmp_path / "report.json")) == [case[3] for case in CASES]
 
 
-@pytest.mark.parametrize("report", [None, "nowhere.json"])
+@pytest.mark.parametrize("report", [None, "nowhere.json", "broken.json"])
 def test_without_a_report_nothing_is_expected(tmp_path: pathlib.Path, report: str | None) -> None:
+    (tmp_path / "broken.json").write_text('{"steps": [')
     variables = {"openlmis_rehearsal_report": str(tmp_path / report)} if report else {}
     assert expected(tmp_path, **variables) == [""] * len(CASES)
+
+
+CHECK = """
+- hosts: localhost
+  gather_facts: false
+  vars: {openlmis_project_src: "{{ folder }}", openlmis_state_dir: "{{ folder }}", openlmis_release: 3.4.0}
+  tasks:
+    - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: check}
+"""
+JOURNAL = {
+    "run_id": "20260102T190000Z", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": None, "outcome": None,
+    "run": {}, "steps": [], "holder": {},
+}  # fmt: skip
+
+
+def check(folder: pathlib.Path) -> str:
+    """What the check says with a broken report, where there is no server behind it."""
+    (folder / "play.yml").write_text(CHECK)
+    (folder / "report.json").write_text('{"steps": [')
+    variables = {"folder": str(folder), "openlmis_rehearsal_report": str(folder / "report.json")}
+    command = [str(ANSIBLE / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(folder / "play.yml")]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_broken_report_is_refused_before_the_window(tmp_path: pathlib.Path) -> None:
+    said = check(tmp_path)
+    assert f"openlmis_rehearsal_report is {tmp_path / 'report.json'}, which is not JSON; the absolute path" in said
+    assert "Check the server" not in said
+
+
+def test_a_run_under_way_goes_on_without_it_and_says_so(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "journal.json").write_text(json.dumps(JOURNAL))
+    said = check(tmp_path)
+    assert "which is not JSON: no step says how much of its time is left" in said
+    assert "Check the server" in said

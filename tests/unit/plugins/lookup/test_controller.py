@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -67,3 +68,46 @@ def test_a_process_is_known_by_its_number_and_its_beginning():
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     assert not controller.alive(gone.pid, None)
+
+
+def test_a_step_of_a_rehearsal_has_every_time_that_it_took(tmp_path):
+    steps = [{"step": "wait", "seconds": 61.5}, {"step": "backup", "seconds": None}, {"name": "outlook"}, "?", {"step": "wait", "seconds": 7}]
+    steps += [{"step": "stop", "seconds": value} for value in (True, "3", -1, float("nan"))]
+    (tmp_path / "report.json").write_text(json.dumps({"steps": steps}))
+    assert controller.rehearsed(str(tmp_path / "report.json")) == {"seconds": {"wait": [61.5, 7]}, "problem": ""}
+
+
+def test_without_a_report_nothing_is_known_and_nothing_wrong():
+    assert controller.rehearsed("") == controller.rehearsed(None) == {"seconds": {}, "problem": ""}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"steps": [', "is not JSON"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 100000, "is not JSON"),
+        (b"[1]", "has no step"),
+        (b"null", "has no step"),
+        (b'{"steps": 5}', "has no step"),
+        (b'{"steps": [{"step": ["wait"], "seconds": 1}]}', "has no step"),
+        (None, "No such file"),
+    ],
+)
+def test_what_is_no_report_of_a_rehearsal_is_said_with_its_name(tmp_path, content, problem):
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_bytes(content)
+    found = controller.rehearsed(str(path))
+    assert found["seconds"] == {}
+    assert found["problem"].startswith(f"{path}, ")
+    assert problem in found["problem"]
+
+
+def test_a_report_is_not_looked_for_where_the_playbook_happens_to_run(tmp_path, monkeypatch):
+    (tmp_path / "report.json").write_text('{"steps": [{"step": "wait", "seconds": 1}]}')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "relative" in controller.rehearsed("report.json")["problem"]
+    assert controller.rehearsed("~/report.json")["problem"] == ""

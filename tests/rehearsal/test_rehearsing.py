@@ -1,0 +1,75 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two rehearsals on one server, and one that fails in every part of its clean-up; needs no server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import pytest
+from stack.ansible import ANSIBLE
+from stack.releases import CHECKOUT
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  vars:
+    openlmis__phase: rehearsal
+    openlmis__rehearsal_id: 20260102T190000Z
+    openlmis__look: {server: {services: {}, restarts: true, project: {name: lmis, files: [], command: "{{ compose }}"}}}
+  tasks:
+    - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: restore_copy}
+"""
+
+
+def rehearse(folder: pathlib.Path) -> tuple[str, list[str]]:
+    """What is said where no engine answers, and what Compose was asked for."""
+    asked = folder / "asked"
+    (folder / "play.yml").write_text(PLAY)
+    variables = {
+        "openlmis_project_src": str(folder), "openlmis_state_dir": str(folder), "openlmis_release": "3.4.0",
+        "openlmis_rehearse_dump": str(folder / "open_lmis.dump"),
+        "openlmis_compose_environment": {"DOCKER_HOST": f"unix://{folder}/nowhere.sock"},
+        "ansible_python_interpreter": sys.executable, "compose": ["sh", "-c", f'echo "$*" >> {asked}', "compose"],
+    }  # fmt: skip
+    command = [str(ANSIBLE / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(folder / "play.yml")]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    return " ".join((done.stdout + done.stderr).split()), asked.read_text().splitlines() if asked.exists() else []
+
+
+def held(folder: pathlib.Path, **holder: object) -> None:
+    """Have somebody rehearse."""
+    begun = {"step": "restore_copy", "phase": "upgrade", "started": "2026-01-02T18:00:00.000", "finished": None, "data": {}}
+    journal = {"run_id": "20260102T180000Z", "phase": "upgrade", "started": begun["started"], "finished": None, "outcome": None, "run": {}}
+    holder = {"host": socket.gethostname(), "user": "ann", "pid": os.getpid(), "started": None, **holder}
+    (folder / "rehearsing.json").write_text(json.dumps({**journal, "steps": [begun], "holder": holder}))
+
+
+@pytest.mark.parametrize("holder", [{}, {"host": "another.example.org", "pid": 1}])
+def test_a_second_rehearsal_is_refused_and_touches_nothing(tmp_path: pathlib.Path, holder: dict[str, object]) -> None:
+    held(tmp_path, **holder)
+    before = (tmp_path / "rehearsing.json").read_text()
+    said, asked = rehearse(tmp_path)
+    assert "Run 20260102T180000Z is in the hands of ann" in said
+    assert asked == []
+    assert (tmp_path / "rehearsing.json").read_text() == before
+
+
+def test_one_that_was_killed_is_no_hindrance_and_every_failure_is_told(tmp_path: pathlib.Path) -> None:
+    held(tmp_path, started=1)
+    said, asked = rehearse(tmp_path)
+    assert asked == ["rm --stop --force", "create --pull never"]
+    end = said[said.index("TASK [openlmis.operations.openlmis : End]") :]
+    assert "open_lmis.dump cannot be read" in end
+    assert "What was restored of production could not be dropped: No database is named." in end
+    assert "The staging server could not be started again: Compose file docker-compose.yml was not found" in end
+    # Whoever comes next is not kept from it.
+    journal = json.loads((tmp_path / "rehearsing.json").read_text())
+    assert (journal["holder"], bool(journal["finished"])) == ({}, True)
