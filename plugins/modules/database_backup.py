@@ -136,7 +136,7 @@ import shutil
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import (
@@ -208,6 +208,18 @@ def compression(wanted: Optional[int], size: int, free: int) -> int:
     if wanted is not None:
         return wanted
     return 0 if free >= ROOM_FOR_PLAIN * size else 1
+
+
+@contextlib.contextmanager
+def cleaned(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Clean up behind the block; what goes wrong with that must not hide why the block has failed."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(psycopg2.Error):
+            clean_up()
+        raise
+    clean_up()
 
 
 class Backup:
@@ -422,16 +434,15 @@ class Backup:
             yield None
             return
         name = SCRATCH + datetime.now(timezone.utc).strftime("%Y%m%dt%H%M%S%f")
-        with self._administration() as cursor:
-            try:
-                self._create_scratch(cursor, name)
-                self._try_extensions(cursor, name)
-                yield name
-            finally:
-                self._drop_scratch(cursor)
+        with self._administration() as cursor, cleaned(lambda: self._drop_scratch(cursor)):
+            self._create_scratch(cursor, name)
+            self._try_extensions(cursor, name)
+            yield name
 
     def _drop_scratch(self, cursor: Any) -> None:
         """Drop the scratch databases of this and of killed runs: known by their name and their comment, and nothing else is."""
+        # Nobody asks in one of them how far it is any more.
+        self.progress.say("dropping scratch databases")
         cursor.execute(
             "SELECT datname FROM pg_database WHERE datname LIKE %s AND shobj_description(oid, 'pg_database') = %s",
             (SCRATCH.replace("_", r"\_") + "%", self._scratch_comment()),
