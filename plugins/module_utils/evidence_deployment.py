@@ -26,9 +26,8 @@ def rendered(seen: server.Look) -> Dict[str, Any]:
         "url_ends": by_value((url_end(service.environment["DATABASE_URL"]), service.name) for service in users),
         "require_ssl": [one.name for one in seen.services if one.environment.get("REQUIRE_SSL", "").lower() == "true"],
         "base_urls": by_value((one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component),
-        "mail_hosts": by_value(
-            (outside(host, seen.services), one.name) for one in seen.services if one.component for host in mail_hosts(one.environment)
-        ),
+        # Of every service: a site's own sends mail as well.
+        "mail_hosts": by_value((outside(host, seen.services), one.name) for one in seen.services for host in mail_hosts(one.environment)),
         "moved_tags": moved_tags(seen),
     }
 

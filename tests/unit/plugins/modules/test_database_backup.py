@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.openlmis.operations.plugins.modules import database_backup
 
 FACTS = {"owner": 'o"wner', "encoding": "UTF8", "collate": "pt_MZ.UTF-8", "ctype": "C"}
@@ -32,3 +33,19 @@ def test_room_is_counted_by_file_system():
     assert database_backup.room_problem(needs, {"/disk": 6 << 20}, together) == (
         "/disk has 6 MiB free, and the dump up to 3 MiB and the scratch database up to 4 MiB may be written to it"
     )
+
+
+def dropped(*, fails: bool) -> None:
+    if fails:
+        raise database_backup.psycopg2.Error("cannot be dropped")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_cleaning_up_never_hides_why_a_restore_failed(fails):
+    with pytest.raises(ValueError, match="not restored"), database_backup.cleaned(lambda: dropped(fails=fails)):
+        raise ValueError("not restored")
+
+
+def test_what_cannot_be_cleaned_up_is_told_when_nothing_else_is():
+    with pytest.raises(database_backup.psycopg2.Error, match="cannot be dropped"), database_backup.cleaned(lambda: dropped(fails=True)):
+        pass
