@@ -100,8 +100,10 @@ def ansible_test(command: str, python: str, *options: str, core: str = "") -> Ch
 
 
 def sanity() -> Iterator[Check]:
-    # "default" has it compile and import the modules with every Python that is there, from 3.8 on.
-    yield ansible_test("sanity", "default", "--junit")
+    """Everything with this Python; the oldest one that is there compiles and imports the modules, too, and in the matrix all do."""
+    yield ansible_test("sanity", PYTHON, "--junit")
+    for python in [version for version in OLD_PYTHONS if shutil.which(f"python{version}")][:1]:
+        yield ansible_test("sanity", python, "--junit", "--test", "compile", "--test", "import")
 
 
 def units() -> Iterator[Check]:
@@ -116,6 +118,8 @@ def matrix() -> Iterator[Check]:
     """Sanity, units and integration with every older ansible-core, and the modules' units with every Python of a managed host."""
     # What is missing fails here: ansible-test would leave it out without a word.
     yield Check("environments of the matrix", ["tools/setup-python", *CORES, *OLD_PYTHONS])
+    # "default" has it compile and import the modules with every Python that is there, from 3.8 on.
+    yield ansible_test("sanity", "default", "--junit")
     for core, python in CORES.items():
         yield ansible_test("units", python, core=core)
         yield ansible_test("sanity", "default", "--junit", core=core)
@@ -178,7 +182,7 @@ if surplus or missing:
 
 
 # They take about as long as all the others, and run beside them on an Engine of their own, which reaches no package index.
-SECOND = ("test_backup.py", "test_faults.py", "test_rehearse.py", "test_restore.py")
+SECOND = ("test_backup.py", "test_faults.py", "test_rehearse.py", "test_restore.py", "test_wait_and_smoke.py")
 
 
 def rehearsal_check(name: str, marks: str, files: list[str], prefix: Sequence[str] = ()) -> Check:

@@ -302,6 +302,7 @@ def _database_facts(params: Mapping[str, Any], project: Any, components: Sequenc
         facts.update(
             service=container.labels.get(compose.LABEL + "service"),
             container=container.id,
+            container_name=container.name,
             image=container.attrs["Config"]["Image"],
             image_id=container.attrs["Image"],
             mounts=mounts_of(container.attrs),
