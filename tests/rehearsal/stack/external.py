@@ -71,7 +71,9 @@ class Database:
             labels={LABEL: "true"},
         )
         until = time.monotonic() + 60
-        while b"postgis" not in container.exec_run(["psql", "-U", "postgres", "-Atc", "select extname from pg_extension", "open_lmis"]).output:
+        # By TCP: on its socket the server answers while the image prepares it, too, and is stopped and started once more after that.
+        ready = ["psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", "select extname from pg_extension", "open_lmis"]
+        while b"postgis" not in container.exec_run(ready).output:
             assert time.monotonic() < until, container.logs(tail=10)
             time.sleep(0.2)
         certificate, key = self.authority.issue(NAME)
