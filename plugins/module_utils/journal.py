@@ -19,6 +19,8 @@ Journal = Dict[str, Any]
 FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
 PLAIN = ("read", "started", "done")  # the states of the module that need nothing but the journal's file
+# What is counted in a step's or a run's data.
+COUNTS = frozenset(("bytes", "count_timeout", "hashed", "inserted", "kept", "rows", "source", "tables", "unchanged", "updated", "users", "without_email"))
 REQUIRED_IF = [("state", "started", ("step",)), ("state", "done", ("step",)), ("state", "failed", ("finding",))]
 
 
@@ -156,7 +158,7 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
         journal = dict(journal, phase=phase, finished=None, outcome=None)
     elif journal is None or not under_way(journal):
         journal = {"run_id": run_id(now), "started": now, "finished": None, "outcome": None, "phase": phase}
-        journal.update(run=params["run"], steps=[], holder={})
+        journal.update(run=numbered(params["run"]), steps=[], holder={})
     before = plan[plan.index(step) - 1] if step in plan[1:] else None
     if before and before not in finished_steps(journal, phase):
         raise OperationError(
@@ -194,8 +196,13 @@ def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Ma
             f"The journal's last step is {running['step']}; {step}, begun and not ended, is expected."
             " Another run may be writing to the same journal: see that only one is under way, and run again."
         )
-    steps = journal["steps"][:-1] + [dict(running, finished=now, data=dict(data))]
-    return dict(journal, steps=steps, run={**journal["run"], **run})
+    steps = journal["steps"][:-1] + [dict(running, finished=now, data=numbered(data))]
+    return dict(journal, steps=steps, run={**journal["run"], **numbered(run)})
+
+
+def numbered(data: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the data with every count as a number: ansible-core before 2.19 makes text of a number that a template gives."""
+    return {key: int(value) if key in COUNTS and isinstance(value, str) and value.isdigit() else value for key, value in data.items()}
 
 
 def noted(journal: Optional[Journal], params: Mapping[str, Any], now: str, writes: bool) -> Tuple[Optional[Journal], Dict[str, Any]]:

@@ -385,3 +385,10 @@ def test_what_is_skipped_expects_nothing():
     expect(None, skip=True, expected=False)
     with pytest.raises(OperationError, match="not so"):
         expect(None, expected=False)
+
+
+def test_counts_are_numbers_whichever_ansible_core_hands_them_on():
+    told = {"inserted": "320", "kept": 0, "rows": "", "version": "4", "kept_users": ["1"]}
+    text = end(begin(None, "backup", 0, run={"users": "320", "from": "3"}), "backup", 1, data=told)
+    assert text["run"] == {"users": 320, "from": "3"}
+    assert text["steps"][0]["data"] == {"inserted": 320, "kept": 0, "rows": "", "version": "4", "kept_users": ["1"]}
