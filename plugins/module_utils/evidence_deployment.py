@@ -26,8 +26,7 @@ def rendered(seen: server.Look) -> Dict[str, Any]:
         "url_ends": by_value((url_end(service.environment["DATABASE_URL"]), service.name) for service in users),
         "require_ssl": [one.name for one in seen.services if one.environment.get("REQUIRE_SSL", "").lower() == "true"],
         "base_urls": by_value((one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component),
-        # Of every service: a site's own sends mail as well.
-        "mail_hosts": by_value((outside(host, seen.services), one.name) for one in seen.services for host in mail_hosts(one.environment)),
+        "mail_hosts": mail_of(seen.services),
         "moved_tags": moved_tags(seen),
     }
 
@@ -47,6 +46,11 @@ def url_end(url: str) -> str:
     if not name.lower().startswith("ssl") and name not in ("user", "password", "currentSchema", "targetServerType"):
         return ""
     return f"{name}={value}" if name == "sslmode" else name
+
+
+def mail_of(services: Sequence[deployment.Service]) -> Dict[str, List[str]]:
+    """Return the services by the mail host outside this server that they use; of every service, since a site's own sends mail as well."""
+    return by_value((outside(host, services), one.name) for one in services for host in mail_hosts(one.environment))
 
 
 def mail_hosts(environment: Mapping[str, str]) -> List[str]:

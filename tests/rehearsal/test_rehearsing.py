@@ -28,7 +28,7 @@ PLAY = """
 """
 
 
-def rehearse(folder: pathlib.Path) -> tuple[str, list[str]]:
+def rehearse(folder: pathlib.Path, after: str = "") -> tuple[str, list[str]]:
     """What is said where no engine answers, and what Compose was asked for."""
     asked = folder / "asked"
     (folder / "play.yml").write_text(PLAY)
@@ -36,7 +36,7 @@ def rehearse(folder: pathlib.Path) -> tuple[str, list[str]]:
         "openlmis_project_src": str(folder), "openlmis_state_dir": str(folder), "openlmis_release": "3.4.0",
         "openlmis_rehearse_dump": str(folder / "open_lmis.dump"),
         "openlmis_compose_environment": {"DOCKER_HOST": f"unix://{folder}/nowhere.sock"},
-        "ansible_python_interpreter": sys.executable, "compose": ["sh", "-c", f'echo "$*" >> {asked}', "compose"],
+        "ansible_python_interpreter": sys.executable, "compose": ["sh", "-c", f'echo "$*" >> {asked}{after}', "compose"],
     }  # fmt: skip
     command = [str(ANSIBLE / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(folder / "play.yml")]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
@@ -73,3 +73,18 @@ def test_one_that_was_killed_is_no_hindrance_and_every_failure_is_told(tmp_path:
     # Whoever comes next is not kept from it.
     journal = json.loads((tmp_path / "rehearsing.json").read_text())
     assert (journal["holder"], bool(journal["finished"])) == ({}, True)
+
+
+def test_what_compose_said_last_is_the_reason(tmp_path: pathlib.Path) -> None:
+    said, _asked = rehearse(tmp_path, after="; echo one line >&2; echo no such service >&2; false")
+    end = said[said.index("TASK [openlmis.operations.openlmis : End]") :]
+    assert "no such service" in end
+    assert "The staging server could not be started again: no such service" in end
+    assert "non-zero" not in end
+
+
+def test_a_lock_that_cannot_be_taken_away_is_told_and_hides_nothing(tmp_path: pathlib.Path) -> None:
+    said, _asked = rehearse(tmp_path, after=f"; rm -f {tmp_path}/rehearsing.json; mkdir -p {tmp_path}/rehearsing.json/x")
+    assert "rehearsing.json still says that somebody rehearses" in said
+    assert "openlmis_take_over=true" in said
+    assert "open_lmis.dump cannot be read" in said[said.index("TASK [openlmis.operations.openlmis : End]") :]

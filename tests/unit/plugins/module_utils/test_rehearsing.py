@@ -8,7 +8,7 @@ import copy
 import pathlib
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import evidence_deployment, rehearsing
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment, evidence_deployment, rehearsing
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import OK, REFUSED
 
 IDENTITY = {"name": "open_lmis", "oid": 16385, "system_identifier": "7", "mounts": {"/var/lib/postgresql/data": "staging"}}
@@ -150,3 +150,11 @@ def test_every_check_is_in_the_documentation():
 )
 def test_a_mail_host_is_found_in_every_way_in_which_spring_takes_it(environment, hosts):
     assert evidence_deployment.mail_hosts(environment) == hosts
+
+
+def test_mail_of_a_service_of_the_site_s_own_is_seen_and_what_stays_here_is_not():
+    services = [
+        deployment.Service(name, "", "", component, True, {"MAIL_HOST": host}, False, False)
+        for name, component, host in (("auth", "auth", "localhost"), ("ours", None, "smtp.example.org"), ("report", "report", "ours"))
+    ]
+    assert evidence_deployment.mail_of(services) == {"smtp.example.org": ["ours"]}
