@@ -46,7 +46,7 @@ lint: setup ## ansible-lint, yamllint, ruff, shellcheck, actionlint, antsibull-d
 	@$(PYTHON_RUN) tools/run_checks.py lint
 
 sanity: setup ## ansible-test sanity
-	@$(PYTHON_RUN) tools/run_checks.py sanity
+	@$(PYTHON_RUN) tools/run_checks.py sanity style
 
 units: setup ## ansible-test units
 	@$(PYTHON_RUN) tools/run_checks.py units
@@ -55,7 +55,7 @@ integration: setup postgresql ## ansible-test integration: the module on a real 
 	@$(PYTHON_RUN) tools/run_checks.py integration
 
 test-rehearsal: docker setup ## whole upgrades on the rehearsal server
-	@$(PYTHON_RUN) tools/run_checks.py rehearsal rehearsal-second
+	@$(PYTHON_RUN) tools/run_checks.py rehearsal rehearsal-second rehearsal-third
 
 faults: docker setup ## break the upgrade in every known way, finish it, roll it back; as root (FAULTS="'kill*backup' --shard 1/2")
 	@PYTHONPATH=tests/rehearsal $(PYTHON_RUN) -m faults $(FAULTS)

@@ -28,11 +28,13 @@ RESULTS = ROOT / ".cache" / "checks"
 INSTALLED = ROOT / ".cache" / "build" / "collections"
 NAMESPACE, NAME = "openlmis", "operations"
 FQCN = f"{NAMESPACE}.{NAME}"
-REHEARSAL = sorted((ROOT / "tests" / "rehearsal").glob("test_*.py"))
+REHEARSAL = sorted(path.name for path in (ROOT / "tests" / "rehearsal").glob("test_*.py"))
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each older ansible-core with the Python that tools/setup-python gives it, and the older Pythons of managed hosts.
 CORES = {"2.16": "3.12", "2.17": "3.11", "2.18": "3.13"}
 OLD_PYTHONS = ["3.8", "3.9", "3.10"]
+# ansible-test's slowest checks, of what ruff looks at, too (make lint).
+STYLE = ("pylint", "pep8")
 
 
 @dataclass
@@ -100,10 +102,15 @@ def ansible_test(command: str, python: str, *options: str, core: str = "") -> Ch
 
 
 def sanity() -> Iterator[Check]:
-    """Everything with this Python; the oldest one that is there compiles and imports the modules, too, and in the matrix all do."""
-    yield ansible_test("sanity", PYTHON, "--junit")
+    """All but style with this Python; the oldest one that is there compiles and imports the modules, too, and in the matrix all do."""
+    yield ansible_test("sanity", PYTHON, "--junit", *(f"--skip-test={name}" for name in STYLE))
     for python in [version for version in OLD_PYTHONS if shutil.which(f"python{version}")][:1]:
         yield ansible_test("sanity", python, "--junit", "--test", "compile", "--test", "import")
+
+
+def style() -> Iterator[Check]:
+    """The rest of ansible-test sanity."""
+    yield ansible_test("sanity", PYTHON, "--junit", *(f"--test={name}" for name in STYLE))
 
 
 def units() -> Iterator[Check]:
@@ -181,43 +188,53 @@ if surplus or missing:
 """
 
 
-# They take about as long as all the others, and run beside them on an Engine of their own, which reaches no package index.
+# These run beside the others on Engines of their own, which reach no package index; all three lanes take about as long.
 SECOND = ("test_backup.py", "test_faults.py", "test_rehearse.py", "test_restore.py", "test_wait_and_smoke.py")
+THIRD = ("test_upgrade.py",)
 
 
-def rehearsal_check(name: str, marks: str, files: list[str], prefix: Sequence[str] = ()) -> Check:
-    """Tests of the rehearsal server, by marks and files."""
+def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
+    """Tests of the rehearsal server, by marks and files, on the first Engine or another."""
     junit = RESULTS / "junit" / name
     shutil.rmtree(junit, ignore_errors=True)
     pytest = [sys.executable, "-m", "pytest", "-v", "--durations=25", "-m", marks, f"--junitxml={junit}/{name}.xml"]
-    return Check(name, [*prefix, *pytest, *files], junit=junit)
+    files = [str(ROOT / "tests" / "rehearsal" / one) for one in names]
+    prefix = ["tools/second-engine"] if engine else []
+    return Check(name, [*prefix, *pytest, *files], junit=junit, env={"OPENLMIS_ENGINE": engine} if engine else {})
 
 
 def rehearsal() -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    files = [path for path in REHEARSAL if path.name not in SECOND]
-    yield rehearsal_check("rehearsal", "not long", [str(path) for path in files])
+    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD}])
 
 
 def rehearsal_second() -> Iterator[Check]:
+    """More of them."""
+    yield rehearsal_check("rehearsal-second", "not long", SECOND, "openlmis-second-engine")
+
+
+def rehearsal_third() -> Iterator[Check]:
     """The rest of them."""
-    files = [path for path in REHEARSAL if path.name in SECOND]
-    yield rehearsal_check("rehearsal-second", "not long", [str(path) for path in files], ["tools/second-engine"])
+    yield rehearsal_check("rehearsal-third", "not long", THIRD, "openlmis-third-engine")
 
 
 def rehearsal_long() -> Iterator[Check]:
     """What of it takes long."""
-    yield rehearsal_check("rehearsal-long", "long", [str(path) for path in REHEARSAL])
+    yield rehearsal_check("rehearsal-long", "long", REHEARSAL)
 
 
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
-    "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "servers": servers, "rehearsal-long": rehearsal_long,
-    "matrix": matrix,
+    "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
+    "servers": servers, "rehearsal-long": rehearsal_long, "style": style, "matrix": matrix,
 }
-LONG = {"servers", "rehearsal-long", "matrix"}
+LONG = {"servers", "rehearsal-long", "style", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
-LANES = [["rehearsal", "rehearsal-long"], ["rehearsal-second"], ["lint", "units", "integration", "build", "sanity", "servers", "matrix"]]
+LANES = [
+    ["rehearsal", "rehearsal-long"],
+    ["rehearsal-second"],
+    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "style", "matrix"],
+]
 
 
 def count_junit(folder: Path, per_file: bool) -> Result:

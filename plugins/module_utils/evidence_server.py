@@ -119,7 +119,7 @@ def volume_files(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str
 def stale_registrations(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what the registry holds of containers that are gone."""
     try:
-        registry = server.registry_address(seen.project, seen.services, release)
+        registry = registrations.registry_address(seen.project, seen.services, release)
         stale = registrations.find_stale(registry, seen.project, seen.services) if registry else []
     except OperationError as error:
         return {"asked": True, "stale": [], "error": str(error), "elsewhere": bool(engine.remote_host())}

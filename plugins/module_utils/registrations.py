@@ -9,9 +9,9 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, engine
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 TIMEOUT = 10
@@ -61,3 +61,31 @@ def find_stale(registry: str, project: compose.Project, services: Sequence[deplo
     names = ask(f"{registry}/v1/catalog/services")
     registered = [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
     return stale(registered, addresses_of(project, services))
+
+
+def registry_address(
+    project: compose.Project, services: Sequence[deployment.Service], release: Mapping[str, Any]
+) -> Optional[str]:
+    """Return the URL of the service registry, None where the site has none or it does not run."""
+    names = [service.name for service in services if deployment.split_image(service.image)[0] == release["registry"]]
+    for container in filter(None, map(project.service, names)):
+        if container.status == "running":
+            port = release["registry_port"]
+            here = f"{compose.container_address(container)}:{port}"
+            return "http://" + (engine.published_address(container, port) if engine.remote_host() else here)
+    return None
+
+
+def take_back(project: compose.Project, project_src: str, files: Sequence[str], release: Mapping[str, Any]) -> List[str]:
+    """Take back what containers that are gone have registered, and return it; see :func:`find_stale`.
+
+    A container that was made anew has left its registration behind, for an address that another one may get: nginx would then
+    send another component's requests there. Names that are no service of the project stay. Raises OperationError.
+    """
+    rendered = deployment.render(project_src, deployment.compose_files(project_src, files), project.name)
+    services = deployment.services_of(rendered, rendered, release)
+    registry = registry_address(project, services, release)
+    found = find_stale(registry, project, services) if registry else []
+    for identity in found:
+        ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
+    return found

@@ -92,7 +92,7 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
         },
         "services": {service.name: _service_facts(project, service, release, images, first) for service in services},
         "running_images": running_images(project, services),
-        "restarts": any(service.restarts for service in services if service.stopped_for_upgrade),
+        "restarts": any(_restarts(project, service) for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
         "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
@@ -112,6 +112,12 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
     facts["begun_from"] = begun_from(histories or {}, known, params["migrations"])
     facts["state"] = state_of(facts)
     return facts
+
+
+def _restarts(project: compose.Project, service: deployment.Service) -> bool:
+    """Whether Docker would start it again by itself: as the files have it, or as somebody has set it on a container."""
+    policies = [(one.attrs.get("HostConfig") or {}).get("RestartPolicy") or {} for one in project.services().get(service.name, [])]
+    return service.restarts or any(policy.get("Name") not in (None, "", "no") for policy in policies)
 
 
 def _find_running(client: Any, project_src: str, _files: Sequence[str], project_name: Optional[str]) -> compose.Project:
@@ -232,19 +238,6 @@ def _service_facts(
         "restart_policy": attributes.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
         "mounts": mounts_of(attributes),
     }
-
-
-def registry_address(
-    project: Any, services: Sequence[deployment.Service], release: Mapping[str, Any]
-) -> Optional[str]:
-    """Return the URL of the service registry, None where the site has none or it does not run."""
-    names = [service.name for service in services if deployment.split_image(service.image)[0] == release["registry"]]
-    for container in filter(None, map(project.service, names)):
-        if container.status == "running":
-            port = release["registry_port"]
-            here = f"{compose.container_address(container)}:{port}"
-            return "http://" + (engine.published_address(container, port) if engine.remote_host() else here)
-    return None
 
 
 def mounts_of(attributes: Mapping[str, Any]) -> Dict[str, str]:

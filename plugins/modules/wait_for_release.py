@@ -17,6 +17,8 @@ description:
   - Ends at once, too, when a component names its new version although migrations are missing. It starts to answer only
     after its migrations, so they were skipped, or it uses another database than this module.
   - A server, schema, history table or database that is not there yet, or not at the moment, is waited for.
+  - Given O(release), what containers that are gone have registered in consul is taken back first, so that nginx does not send a
+    component's requests to an address that another one has by now. A registry that does not answer yet is waited for.
   - On a time-out nothing is stopped. The message says what each component lacks and which sessions block a migration.
 options:
   project_src:
@@ -28,6 +30,14 @@ options:
     type: list
     elements: str
     default: []
+  compose_files:
+    description: Compose files of the deployment, relative to O(project_src); those that Compose loads on its own when empty.
+    type: list
+    elements: str
+    default: []
+  release:
+    description: The release, as in the role's C(vars/releases); it names the image and the port of the service registry.
+    type: dict
   timeout:
     description: How long to wait, in seconds. A migration of a large database may take this long.
     type: int
@@ -107,6 +117,11 @@ components:
       started: "2026-01-02T19:03:01.250"
       answered: "2026-01-02T19:03:43.100"
       lacks: []
+registrations:
+  description: The registrations that were taken back; none where no registry runs.
+  returned: success, not in check mode
+  type: list
+  elements: str
 duration:
   description: How long the wait took, in seconds. Also returned with a failure.
   returned: not in check mode
@@ -145,7 +160,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import progress
+from ansible_collections.openlmis.operations.plugins.module_utils import progress, registrations
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
     docker_client,
     find_project,
@@ -232,6 +247,8 @@ class Wait:
         self.database_service = ""
         self.first_restarts: dict[str, int] = {}
         self.waiting_for: list[str] = []
+        self.untidied = "" if params["release"] is None else "what has been registered is not known yet"
+        self.taken_back: list[str] = []
         self.questions: dict[str, Question] = {}
         self.answered: dict[str, Question] = {}
         self.ready_at: dict[str, float] = {}
@@ -243,8 +260,9 @@ class Wait:
         while True:
             next_look = time.monotonic() + self.params["interval"]
             self.look()
+            self.tidy()
             self.ask(next_look)
-            if self.ready():
+            if self.ready() and not self.untidied:
                 self.look()
                 if not self.waiting_for:
                     return
@@ -260,6 +278,20 @@ class Wait:
         if container is not None:
             self.database_service = container.labels["com.docker.compose.service"]
             self.services.insert(0, self.database_service)
+
+    def tidy(self) -> None:
+        """Take back stale registrations, once; a registry that has just been started may not answer yet."""
+        if self.untidied:
+            try:
+                self.taken_back = registrations.take_back(
+                    self.project(), self.params["project_src"], self.params["compose_files"], self.params["release"]
+                )
+                self.untidied = ""
+                if self.taken_back:
+                    # nginx follows the registry a moment later: a question before that would hang at an address that is gone.
+                    time.sleep(self.params["interval"])
+            except OperationError as error:
+                self.untidied = str(error)
 
     def project(self) -> Any:
         return find_project(self.client, self.params["project_src"], self.params["project_name"])
@@ -382,7 +414,7 @@ class Wait:
         )
         return NotReady(
             f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is: "
-            f"{'; '.join(lacking + self.waiting_for)}.{blocking} Nothing was stopped: wait again, and longer, while a"
+            f"{'; '.join(lacking + self.waiting_for + list(filter(None, [self.untidied])))}.{blocking} Nothing was stopped: wait again, and longer, while a"
             " migration is at work; otherwise look into the components' logs.",
             blockers=blockers,
         )
@@ -433,6 +465,8 @@ def main() -> None:
     spec["project_src"]["required"] = True
     spec.update(
         services={"type": "list", "elements": "str", "default": []},
+        compose_files={"type": "list", "elements": "str", "default": []},
+        release={"type": "dict"},
         timeout={"type": "int", "default": 1800},
         interval={"type": "float", "default": 1},
     )
@@ -452,7 +486,9 @@ def main() -> None:
         reached = wait.reached() if wait else {}
         module.fail_json(msg=str(error), **reached, **getattr(error, "facts", {}))
     reached = wait.reached()
-    module.exit_json(changed=False, msg=f"Ready after {reached['duration']:.0f} seconds.", **reached)
+    module.exit_json(
+        changed=bool(wait.taken_back), registrations=wait.taken_back, msg=f"Ready after {reached['duration']:.0f} seconds.", **reached
+    )
 
 
 if __name__ == "__main__":

@@ -129,6 +129,7 @@ def test_without_root_the_firewall_is_refused_and_the_way_out_is_named(host: Hos
     assert re.search(r"root.*openlmis_gate", run.text)
 
 
+@pytest.mark.long
 def test_a_user_of_docker_without_root_looks_at_the_server(host: Host) -> None:
     offer_wheels(host)
     run = host.run(UPGRADE, {"lmis": ordinary(host)}, *CHECK)

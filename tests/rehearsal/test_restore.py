@@ -28,6 +28,9 @@ import pytest
 from stack import images
 from stack.releases import CHECKOUT, LABEL
 
+sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
+from ansible_collections.openlmis.operations.plugins.module_utils import contents
+
 IMAGE = "openlmis-operations/restore-test:latest"
 PASSWORD = "p@ss#w0rd"
 RUNNER = """
@@ -304,13 +307,26 @@ def test_how_far_it_is_stands_in_a_file(project: Project, tmp_path: pathlib.Path
         time.sleep(0.01)
     project.engine.containers.get(held).pause()
     seen = re.compile(r"\d+ of \d+ tables with rows, \d+ MiB in the database")
-    until = time.monotonic() + 20
-    while not (path.exists() and seen.fullmatch(path.read_text())):
-        assert time.monotonic() < until, path.read_text() if path.exists() else "nothing"
-        time.sleep(0.1)
-    project.engine.containers.get(held).unpause()
+    until = time.monotonic() + 60
+    try:
+        while not (path.exists() and seen.fullmatch(path.read_text())):
+            assert time.monotonic() < until, path.read_text() if path.exists() else "nothing"
+            time.sleep(0.1)
+    finally:
+        project.engine.containers.get(held).unpause()
     assert not json.loads(process.communicate()[0]).get("failed")
     assert project.content() == project.before
+
+
+def test_how_far_it_is_can_be_asked_while_a_table_is_locked(project: Project) -> None:
+    with contextlib.closing(project.connect()) as holder, contextlib.closing(project.connect()) as connection:
+        holder.autocommit = False
+        with holder.cursor() as cursor:
+            cursor.execute("lock table app.orders in access exclusive mode")
+        with connection.cursor() as cursor:
+            cursor.execute("set statement_timeout = '5s'")
+            told = contents.restored(cursor, {"app.orders": 1, "app.empty": 0})
+    assert re.fullmatch(r"1 of 1 tables with rows, \d+ MiB in the database", told)
 
 
 def test_sessions_that_come_back_at_once_do_not_keep_it_from_changing_names(project: Project) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+import yaml
 from stack import deployment, images
 from stack.deployment import write_files
 from stack.releases import CHECKOUT, LABEL, RELEASES, flyway_versions
@@ -680,6 +681,25 @@ def test_the_wait_for_a_real_start_ends_with_every_component(site: Server) -> No
         name: RELEASES["3.4.0"][name] for name in SERVICES
     }
     assert all(one["migrations"] > 0 and one["lacks"] == [] and one["seconds"] > 0 for one in components.values())
+
+
+def test_what_containers_that_are_gone_have_registered_is_taken_back(site: Server) -> None:
+    ask = "import urllib.request as u; u.urlopen(u.Request('http://localhost:8500/v1/agent/service/register', {}, method='PUT'))"
+    for name in ("auth", "none-of-the-project-s"):
+        entry = {"ID": f"{name}-gone", "Name": name, "Address": "192.0.2.9", "Port": 8080, "Tags": []}
+        assert site.container("consul").exec_run(["python3", "-c", ask.format(json.dumps(entry).encode())]).exit_code == 0
+    release = yaml.safe_load((CHECKOUT / "roles" / "openlmis" / "vars" / "releases" / "3.4.0.yml").read_text())
+    arguments = {
+        "project_src": str(site.project_src),
+        "settings_file": str(site.project_src / "settings.env"),
+        "base_url": site.base_url,
+        "components": wanted(),
+        "timeout": 60,
+    }
+    tidied = Run("wait_for_release", **arguments, release=release).result()
+    assert (tidied["changed"], tidied["registrations"]) == (True, ["auth-gone"])
+    again = Run("wait_for_release", **arguments, release=release).result()
+    assert (again["changed"], again["registrations"]) == (False, [])
 
 
 def test_every_check_passes_and_nothing_is_changed_and_no_mail_is_sent(filled: Server) -> None:
