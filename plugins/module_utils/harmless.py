@@ -30,15 +30,19 @@ _END = r'[:space:],;<>"@'
 _DOMAIN = rf"(@[^{_END}]*)"
 _NOWHERE = rf"@[^{_END}]*[.]{_NOBODY}(?![^{_END}])"
 
-# Every text column that is called an e-mail address, of OpenLMIS' own schemas and of the site's; a domain is of its base type's category.
-ADDRESSES = """
-SELECT n.nspname, c.relname, a.attname, nullif(greatest(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END - 4, 0), 0)
+# What is called an e-mail address or several, of OpenLMIS' own schemas and of the site's; a domain is of its base type's category.
+_CALLED = """
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped AND t.typcategory = 'S'
-AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.attname ~* 'e[_-]?mail([_-]?addr(ess)?)?$'
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped
+AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.attname ~* 'e[_-]?mails?([_-]?addr(ess(es)?)?)?$'
 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-ORDER BY 1, 2, 3
 """
+ADDRESSES = f"""
+SELECT n.nspname, c.relname, a.attname, nullif(greatest(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END - 4, 0), 0)
+{_CALLED} AND t.typcategory = 'S' ORDER BY 1, 2, 3
+"""
+# Arrays, JSON and the like: they are not rewritten, and must hold no address.
+NO_TEXT = f"SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) {_CALLED} AND t.typcategory IN ('A', 'U') ORDER BY 1, 2, 3"
 
 
 class Column(NamedTuple):
@@ -115,6 +119,14 @@ def left_over(cursor: Any) -> List[str]:
         cursor.execute(counted(column))
         reach = cursor.fetchone()[-1]
         found += [f"{reach} addresses in {column.key()} can be mailed to"] if reach else []
+    cursor.execute(NO_TEXT)
+    for schema, table, name, kind in cursor.fetchall():
+        cursor.execute(f"SELECT count(*) FROM ONLY {quoted(schema, table)} WHERE strpos({quoted(name)}::text, '@') > 0")
+        rows = cursor.fetchone()[0]
+        found += [
+            f"{rows} rows of {schema}.{table} have addresses in {name}, which is {kind} and not text, so that they are not rewritten (leave the"
+            f" table's rows out of the dump, with --exclude-table-data={schema}.{table} for pg_dump)"
+        ] if rows else []
     if _has(cursor, TRANSFERS, "serverhost", "password"):
         cursor.execute(
             f"SELECT count(*) FILTER (WHERE serverhost ~ '[^[:space:]]' AND serverhost !~* '[.]{HOST_DOMAIN}$'),"

@@ -317,3 +317,26 @@ def test_a_column_of_a_domain_over_text_is_one_of_text(database):
     found = [email for (email,) in database.execute("SELECT email FROM site.partners WHERE email IS NOT NULL")]
     assert len(found) == 2
     assert all(reaches_nobody(email) and len(email) <= 40 for email in found)
+
+
+def test_more_than_one_address_in_a_text_are_all_rewritten(database) -> None:
+    database.execute("CREATE TABLE site.districts (name text, emails text)")
+    database.execute("INSERT INTO site.districts VALUES ('north', 'ann@example.org, joe@lmis.example')")
+    result, _printed = database.run()
+    assert result["columns"] == {"site.districts.emails": 1}
+    assert database.execute("SELECT emails FROM site.districts") == [(f"ann@example.org{ENDING}, joe@lmis.example{ENDING}",)]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("text[]", "{ann@example.org}"), ("jsonb", '["ann@example.org"]')])
+def test_addresses_that_are_not_in_a_text_are_refused(database, kind, value) -> None:
+    database.execute(f"CREATE TABLE site.districts (name text, contact_emails {kind})")
+    database.execute("INSERT INTO site.districts VALUES ('north', %s), ('south', NULL)", value)
+    before = database.state()
+    result, printed = database.run()
+    assert result["failed"]
+    assert f"1 rows of site.districts have addresses in contact_emails, which is {kind} and not text" in result["msg"]
+    assert "--exclude-table-data=site.districts" in result["msg"]
+    assert "ann@" not in printed
+    assert database.state() == before
+    database.execute("UPDATE site.districts SET contact_emails = NULL")
+    assert database.run()[0]["verified"]
