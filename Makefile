@@ -46,7 +46,7 @@ lint: setup ## ansible-lint, yamllint, ruff, shellcheck, actionlint, antsibull-d
 	@$(PYTHON_RUN) tools/run_checks.py lint
 
 sanity: setup ## ansible-test sanity
-	@$(PYTHON_RUN) tools/run_checks.py sanity style
+	@$(PYTHON_RUN) tools/run_checks.py sanity sanity-rest
 
 units: setup ## ansible-test units
 	@$(PYTHON_RUN) tools/run_checks.py units

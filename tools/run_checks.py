@@ -33,8 +33,9 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each older ansible-core with the Python that tools/setup-python gives it, and the older Pythons of managed hosts.
 CORES = {"2.16": "3.12", "2.17": "3.11", "2.18": "3.13"}
 OLD_PYTHONS = ["3.8", "3.9", "3.10"]
-# ansible-test's slowest checks, of what ruff looks at, too (make lint).
-STYLE = ("pylint", "pep8")
+# The slowest of ansible-test sanity, each with an environment of its own; other parts look at the same: ruff, yamllint, antsibull-changelog
+# and, as for imports, an older Python and every test that runs a module.
+ELSEWHERE = ("changelog", "import", "pep8", "pylint", "yamllint")
 
 
 @dataclass
@@ -102,15 +103,15 @@ def ansible_test(command: str, python: str, *options: str, core: str = "") -> Ch
 
 
 def sanity() -> Iterator[Check]:
-    """All but style with this Python; the oldest one that is there compiles and imports the modules, too, and in the matrix all do."""
-    yield ansible_test("sanity", PYTHON, "--junit", *(f"--skip-test={name}" for name in STYLE))
+    """What is seen by nothing else, with this Python; the oldest one that is there compiles and imports the modules, and in the matrix all do."""
+    yield ansible_test("sanity", PYTHON, "--junit", *(f"--skip-test={name}" for name in ELSEWHERE))
     for python in [version for version in OLD_PYTHONS if shutil.which(f"python{version}")][:1]:
         yield ansible_test("sanity", python, "--junit", "--test", "compile", "--test", "import")
 
 
-def style() -> Iterator[Check]:
+def sanity_rest() -> Iterator[Check]:
     """The rest of ansible-test sanity."""
-    yield ansible_test("sanity", PYTHON, "--junit", *(f"--test={name}" for name in STYLE))
+    yield ansible_test("sanity", PYTHON, "--junit", *(f"--test={name}" for name in ELSEWHERE))
 
 
 def units() -> Iterator[Check]:
@@ -226,14 +227,14 @@ def rehearsal_long() -> Iterator[Check]:
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
-    "servers": servers, "rehearsal-long": rehearsal_long, "style": style, "matrix": matrix,
+    "servers": servers, "rehearsal-long": rehearsal_long, "sanity-rest": sanity_rest, "matrix": matrix,
 }
-LONG = {"servers", "rehearsal-long", "style", "matrix"}
+LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
 LANES = [
     ["rehearsal", "rehearsal-long"],
     ["rehearsal-second"],
-    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "style", "matrix"],
+    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "sanity-rest", "matrix"],
 ]
 
 

@@ -270,7 +270,7 @@ def test_too_many_connections(filled, role):
 
 
 def test_connect_params(filled):
-    outcome = filled.migrate(connect_params={"options": "-c statement_timeout=1", "application_name": "mine"})
+    outcome = filled.migrate(connect_params={"options": "-c statement_timeout=2000", "application_name": "mine"})
     assert outcome["inserted"] == 1
     filled.refused("did not take the connection", "nonsense", connect_params={"nonsense": "1"})
     outcome = filled.refused("connect_params holds password", connect_params={"password": "secretword"})
