@@ -42,8 +42,9 @@ NETWORK = "In this container there is no project_src: docker run --network PROJE
 
 
 def say(text: str) -> None:
-    """One line of progress, with the time."""
-    print(time.strftime("%H:%M:%S"), text, flush=True)
+    """One line of progress, with the time; in one piece, since what is said on stderr goes to the same terminal."""
+    sys.stdout.write("%s %s\n" % (time.strftime("%H:%M:%S"), text))
+    sys.stdout.flush()
 
 
 class Printed(Progress):

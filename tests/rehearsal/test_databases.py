@@ -150,10 +150,8 @@ def test_a_database_outside_compose_is_backed_up_and_comes_back(site: Site, imag
     site.database.administer(f'drop database "{done["kept_as"]}"', database="postgres")
 
 
-@pytest.mark.parametrize(
-    ("kind", "image"),
-    [pytest.param("-Fc", None, id="programs of this host"), pytest.param("-Fp", IMAGE, id="programs of an image", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "image"), [("-Fc", None), ("-Fp", IMAGE)], ids=["programs of this host", "programs of an image"])
 def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(site: Site, kind: str, image: str | None) -> None:
     owner = site.database.user
     site.database.administer(

@@ -52,6 +52,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     shutil.rmtree(server.root)
 
 
+@pytest.mark.long
 def test_without_compose_v2_the_remedy_and_its_side_effect_are_said(files: Server, tmp_path: pathlib.Path) -> None:
     hidden = f'for one in {PLUGINS} ~/.docker; do [ ! -d $one ] || mount -t tmpfs none $one; done; exec "$@"'
     (tmp_path / "docker-compose").write_text('#!/bin/sh\n[ "$*" = "version --short" ] && echo 1.29.2\n')

@@ -69,6 +69,7 @@ def test_a_host_without_the_libraries_is_told_both_remedies(host: Host) -> None:
     assert host.server.fingerprint() == before
 
 
+@pytest.mark.long
 def test_an_environment_that_cannot_be_made_is_refused_with_what_it_needs(host: Host) -> None:
     run = host.run(UPGRADE, {"lmis": host.variables(openlmis_python_venv="/proc/python")}, *CHECK)
     assert run.code != 0

@@ -157,6 +157,7 @@ def test_a_server_with_a_trap_is_refused_and_nothing_is_written(server: Server) 
     assert not server.state_dir.exists()
 
 
+@pytest.mark.long
 def test_without_a_login_nothing_begins(server: Server) -> None:
     inventory = server.inventory.read_text()
     server.inventory.write_text("".join(line for line in inventory.splitlines(True) if "openlmis_admin_" not in line and "base_url" not in line))
