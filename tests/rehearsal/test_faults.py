@@ -14,12 +14,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from faults.catalogue import WORK, kills
+from faults.catalogue import WORK, all_faults, kills
 from faults.scene import LEFT_OUT, ROLLBACK, UPGRADE, Scene
 from stack.ansible import Run
 from stack.deployment import newest_migrations, running
 from stack.people import personal
-from stack.releases import RELEASES
+from stack.releases import CHECKOUT, RELEASES
 from stack.saved import Picture, picture
 from stack.world import expected_contact_details
 
@@ -68,6 +68,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             rolled_back = scene.start(ROLLBACK, "-e", "openlmis_rollback_discard_changes=true").end()
             reports["rolled back"] = server.report()
             yield Story(scene, killed, finished, after, rolled_back, picture(server), reports)
+
+
+def test_the_campaign_knows_the_tasks_by_their_names() -> None:
+    written = "".join(path.read_text() for path in (CHECKOUT / "roles" / "openlmis" / "tasks").glob("*.yml"))
+    wanted = {fault.moment.task for fault in all_faults() if fault.moment and fault.moment.task}
+    assert len(wanted) > 5
+    assert [task for task in wanted if f"- name: {task}\n" not in written] == []
 
 
 @pytest.mark.parametrize("step", list(KILLED))

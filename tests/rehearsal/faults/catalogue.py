@@ -238,7 +238,7 @@ def happenings() -> Iterator[Fault]:
     during_dump = while_locked(DUMPED, kill_database)
     yield Fault("database container killed during the dump", DUMP, during_dump, mend=start_database)
     # `up` has come back, and the components migrate.
-    booting = Moment("start", "Take back what containers that are gone have registered")
+    booting = Moment("start", "Note in the journal that the step has ended")
     yield Fault("database container killed during the start", booting, kill_database, mend=start_database)
     during_copy = while_locked(COPIED, kill_database)
     copying = before_work("migrate_contact_details")
