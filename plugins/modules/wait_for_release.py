@@ -18,7 +18,8 @@ description:
     after its migrations, so they were skipped, or it uses another database than this module.
   - A server, schema, history table or database that is not there yet, or not at the moment, is waited for.
   - Given O(release), what containers that are gone have registered in consul is taken back first, so that nginx does not send a
-    component's requests to an address that another one has by now. A registry that does not answer yet is waited for.
+    component's requests to an address that another one has by now; it is looked for again while something is lacking. A registry
+    that does not answer yet is waited for.
   - On a time-out nothing is stopped. The message says what each component lacks and which sessions block a migration.
 options:
   project_src:
@@ -197,6 +198,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.web import (
 NAME = "openlmis wait_for_release"
 REQUEST_TIMEOUT = 10.0  # seconds
 SECOND_LOOK = 1.0  # seconds; longer than `docker restart` leaves a container stopped
+TIDY_AGAIN = 10.0  # seconds between looks for stale registrations, while something is still lacking
 LOG_LINES = 30
 HISTORIES = "histories"
 
@@ -248,6 +250,7 @@ class Wait:
         self.first_restarts: dict[str, int] = {}
         self.waiting_for: list[str] = []
         self.untidied = "" if params["release"] is None else "what has been registered is not known yet"
+        self.next_tidying = time.monotonic() if self.untidied else float("inf")
         self.taken_back: list[str] = []
         self.questions: dict[str, Question] = {}
         self.answered: dict[str, Question] = {}
@@ -280,18 +283,25 @@ class Wait:
             self.services.insert(0, self.database_service)
 
     def tidy(self) -> None:
-        """Take back stale registrations, once; a registry that has just been started may not answer yet."""
-        if self.untidied:
-            try:
-                self.taken_back = registrations.take_back(
-                    self.project(), self.params["project_src"], self.params["compose_files"], self.params["release"]
-                )
-                self.untidied = ""
-                if self.taken_back:
-                    # nginx follows the registry a moment later: a question before that would hang at an address that is gone.
-                    time.sleep(self.params["interval"])
-            except OperationError as error:
-                self.untidied = str(error)
+        """Take back stale registrations; a registry that has just been started may not answer yet.
+
+        Again while something is lacking: a container that Docker started again may have got another address.
+        """
+        if time.monotonic() < self.next_tidying:
+            return
+        try:
+            found = registrations.take_back(
+                self.project(), self.params["project_src"], self.params["compose_files"], self.params["release"]
+            )
+        except OperationError as error:
+            self.untidied = self.untidied and str(error)
+            return
+        self.untidied = ""
+        self.next_tidying = time.monotonic() + TIDY_AGAIN
+        self.taken_back += [identity for identity in found if identity not in self.taken_back]
+        if found:
+            # nginx follows the registry a moment later: a question before that would hang at an address that is gone.
+            time.sleep(self.params["interval"])
 
     def project(self) -> Any:
         return find_project(self.client, self.params["project_src"], self.params["project_name"])

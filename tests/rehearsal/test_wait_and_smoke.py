@@ -683,23 +683,53 @@ def test_the_wait_for_a_real_start_ends_with_every_component(site: Server) -> No
     assert all(one["migrations"] > 0 and one["lacks"] == [] and one["seconds"] > 0 for one in components.values())
 
 
-def test_what_containers_that_are_gone_have_registered_is_taken_back(site: Server) -> None:
+def register_gone(site: Server, *names: str) -> None:
+    """Register each name at an address that nobody has."""
     ask = "import urllib.request as u; u.urlopen(u.Request('http://localhost:8500/v1/agent/service/register', {}, method='PUT'))"
-    for name in ("auth", "none-of-the-project-s"):
+    for name in names:
         entry = {"ID": f"{name}-gone", "Name": name, "Address": "192.0.2.9", "Port": 8080, "Tags": []}
         assert site.container("consul").exec_run(["python3", "-c", ask.format(json.dumps(entry).encode())]).exit_code == 0
+
+
+def wait_with_registry(site: Server, timeout: int) -> Run:
+    """The wait as the upgrade starts it."""
     release = yaml.safe_load((CHECKOUT / "roles" / "openlmis" / "vars" / "releases" / "3.4.0.yml").read_text())
-    arguments = {
-        "project_src": str(site.project_src),
-        "settings_file": str(site.project_src / "settings.env"),
-        "base_url": site.base_url,
-        "components": wanted(),
-        "timeout": 60,
-    }
-    tidied = Run("wait_for_release", **arguments, release=release).result()
+    return Run(
+        "wait_for_release",
+        project_src=str(site.project_src),
+        settings_file=str(site.project_src / "settings.env"),
+        base_url=site.base_url,
+        components=wanted(),
+        timeout=timeout,
+        release=release,
+    )
+
+
+def test_what_containers_that_are_gone_have_registered_is_taken_back(site: Server) -> None:
+    register_gone(site, "auth", "none-of-the-project-s")
+    tidied = wait_with_registry(site, 60).result()
     assert (tidied["changed"], tidied["registrations"]) == (True, ["auth-gone"])
-    again = Run("wait_for_release", **arguments, release=release).result()
+    again = wait_with_registry(site, 60).result()
     assert (again["changed"], again["registrations"]) == (False, [])
+
+
+def test_a_registration_that_becomes_stale_while_something_is_lacking_is_taken_back_too(site: Server) -> None:
+    registered = "import urllib.request as u; print(u.urlopen('http://localhost:8500/v1/catalog/service/referencedata').read())"
+    with contextlib.closing(site.connect()) as connection, connection.cursor() as cursor:
+        # As if a component were still migrating.
+        cursor.execute("lock table auth.schema_version in access exclusive mode")
+        register_gone(site, "referencedata")
+        run = wait_with_registry(site, 58)
+        until = time.monotonic() + 30
+        while b"-gone" in site.container("consul").exec_run(["python3", "-c", registered]).output:
+            assert time.monotonic() < until, run.result()
+            time.sleep(0.2)
+        register_gone(site, "requisition")
+        # Longer than it takes until it looks again.
+        time.sleep(13)
+    result = run.result()
+    assert result["registrations"] == ["referencedata-gone", "requisition-gone"]
+    assert not result.get("failed")
 
 
 def test_every_check_passes_and_nothing_is_changed_and_no_mail_is_sent(filled: Server) -> None:
