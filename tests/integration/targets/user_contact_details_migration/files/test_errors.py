@@ -386,8 +386,9 @@ def test_read_only_by_setting(filled, check):
     filled.refused("is read-only (default_transaction_read_only is on)", "switch that setting off", check=check)
 
 
-@pytest.fixture(scope="module")
-def standby(server, tmp_path_factory):
+@pytest.fixture
+def standby(server):
+    """A standby on the same machine, gone with the test: of a tablespace it would write into the very files of its primary."""
     programs = Path(server["programs"])
     if not (programs / "pg_basebackup").exists():
         pytest.skip("this server comes without pg_basebackup")
