@@ -11,8 +11,10 @@ counted instead. Lanes of parts run side by side. The output of every check is k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,6 +229,8 @@ def rehearsal_long() -> Iterator[Check]:
     yield rehearsal_check("rehearsal-long", "long", REHEARSAL)
 
 
+# Seconds that a check of `make test` may take, more than twice what the longest takes on two slow cores; a hang must not pass unseen.
+LIMIT = 2400
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
@@ -256,6 +261,20 @@ def count_junit(folder: Path, per_file: bool) -> Result:
     return result
 
 
+def end(process: subprocess.Popen[str], limit: float | None) -> bool:
+    """Wait for a command; one that takes longer than `limit` seconds is ended with all that it started, and the answer is False."""
+    try:
+        process.wait(limit)
+        return True
+    except subprocess.TimeoutExpired:
+        # First politely: it may have a server to take down.
+        for number, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, None)):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, number)
+                process.wait(patience)
+        return False
+
+
 class Runner:
     """Runs checks, prints a line for each and the whole output of those that failed."""
 
@@ -263,6 +282,14 @@ class Runner:
         self.stream = stream
         self.lock = threading.Lock()
         self.total = Result()
+        self.stopped = False
+        self.running: set[subprocess.Popen[str]] = set()
+
+    def stop(self) -> None:
+        """End what runs: each check has a session of its own, which no Ctrl-C reaches."""
+        self.stopped = True
+        for process in list(self.running):
+            end(process, 0)
 
     def say(self, text: str) -> None:
         with self.lock:
@@ -270,7 +297,17 @@ class Runner:
 
     def run_part(self, part: str) -> None:
         for check in PARTS[part]():
-            self.run(part, check)
+            if not self.stopped:
+                self.run(part, check)
+
+    @staticmethod
+    def read(source: IO[str], output: IO[str], shown: bool) -> None:
+        """Write down what a command prints, and show it where that is wanted."""
+        for line in source:
+            output.write(line)
+            output.flush()
+            if shown:
+                print(line, end="", flush=True)
 
     def run(self, part: str, check: Check) -> None:
         log = RESULTS / f"{part}-{check.name.replace(' ', '-').replace('/', '-')}.log"
@@ -279,15 +316,20 @@ class Runner:
         if check.junit:
             self.say(f"        {check.name} is running, its output goes to {shown}")
         began = time.monotonic()
-        with log.open("w", encoding="utf-8") as output, subprocess.Popen(
-            check.command, cwd=ROOT, env=env, text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        ) as process:
-            for line in process.stdout:
-                output.write(line)
-                output.flush()
-                if self.stream and check.junit:
-                    print(line, end="", flush=True)
+        with log.open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                check.command, cwd=ROOT, env=env, text=True, errors="replace", start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+            reader = threading.Thread(target=self.read, args=(process.stdout, output, self.stream and check.junit), daemon=True)
+            reader.start()
+            self.running.add(process)
+            ended = end(process, None if part in LONG else LIMIT)
+            self.running.discard(process)
+            # What it has left running may hold its output open for ever.
+            reader.join(5)
+            if not ended:
+                output.write(f"\nThis did not end within {LIMIT} seconds and was stopped.\n")
         seconds = time.monotonic() - began
 
         result = Result(passed=int(process.returncode == 0))
@@ -331,8 +373,13 @@ def main(names: list[str]) -> int:
         for part in lane:
             runner.run_part(part)
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ThreadPoolExecutor(len(lanes)) as pool:
-        list(pool.map(run_lane, lanes))
+        try:
+            list(pool.map(run_lane, lanes))
+        except BaseException:
+            runner.stop()
+            raise
 
     if runner.total.skipped:
         print(f"{runner.total.skipped} skipped")

@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 
 from .releases import CHECKOUT
 from .world import Server
 
 ANSIBLE = pathlib.Path(sys.executable).parent
+# Seconds: several times what the longest command takes on a slow machine.
+PATIENCE = 420
 
 
 @dataclasses.dataclass
@@ -30,18 +35,32 @@ class Run:
 
 
 def command(server: Server, *arguments: str) -> Run:
-    """Run an Ansible command in the checkout against the rehearsal server, without a terminal."""
-    done = subprocess.run(
-        [*server.prefix, str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
-        cwd=CHECKOUT,
-        env=server.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return Run(done.returncode, done.stdout)
+    """Run an Ansible command in the checkout against the rehearsal server, without a terminal.
+
+    Raises AssertionError with what it printed when it does not end within PATIENCE seconds.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            [*server.prefix, str(ANSIBLE / arguments[0]), "--inventory", str(server.inventory), *arguments[1:]],
+            cwd=CHECKOUT,
+            env=server.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait(PATIENCE)
+        except BaseException as error:
+            # The workers as well: they would go on with the server.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+        output.seek(0)
+        text = output.read()
+    assert process.returncode != -signal.SIGKILL, f"{arguments[0]} did not end within {PATIENCE} seconds. It printed:\n{text}"
+    return Run(process.returncode, text)
 
 
 def upgrade(server: Server, *arguments: str) -> Run:

@@ -150,6 +150,8 @@ def write_files(server: Server, release: str, without: Collection[str] = (), ove
         "openlmis_backup_dir": server.backup_dir,
         "openlmis_backup_verify": "restore",
         "openlmis_state_dir": server.state_dir,
+        # Its components are up in seconds: what takes longer hangs, and should say so before a test gives it up.
+        "openlmis_wait_timeout": 300,
     }
     lines = ["---", "openlmis:", "  hosts:", "    rehearsal:"]
     for key, value in values.items():
