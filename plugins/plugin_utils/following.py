@@ -53,13 +53,16 @@ class Follower:
         self.path, self.tell = path, tell
         self.said = ""
         self.ended = threading.Event()
+        self.telling = threading.Lock()
         self.begun = time.monotonic()
-        self.thread = self._beside(self._follow)
+        self._beside(self._follow)
 
     def end(self) -> None:
-        """Show nothing more. A line under way is waited for: a process that ended within it would leave the queue to Ansible's own locked."""
+        """Show nothing more. A line under way is waited for, however long: a process that ended within it would leave the queue to
+        Ansible's own locked, and all tasks that follow would wait for it for ever."""
         self.ended.set()
-        self.thread.join(2 * PATIENCE)
+        with self.telling:
+            pass
 
     def _beside(self, work: Callable[[], None]) -> threading.Thread:
         # Ansible's core keeps in the context what task this is.
@@ -78,7 +81,9 @@ class Follower:
             if self.path and not (look and look.is_alive()):
                 look = self._beside(self._look)
                 look.join(PATIENCE)
-            if not self.ended.is_set():
+            with self.telling:
+                if self.ended.is_set():
+                    return
                 self.tell(self.said, time.monotonic() - self.begun)
 
     def _look(self) -> None:
