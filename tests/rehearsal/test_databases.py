@@ -341,7 +341,7 @@ def everywhere() -> Iterator[Any]:
                 yield pytest.param(layout, place, release, id=f"{layout.name}, {place}, {release}", marks=[] if quick else [pytest.mark.long])
 
 
-@pytest.mark.parametrize(("layout", "place", "release"), everywhere())
+@pytest.mark.parametrize(("layout", "place", "release"), list(everywhere()))
 def test_every_layout_with_every_database(tmp_path: pathlib.Path, layout: Layout, place: str, release: str) -> None:
     with external.database(tmp_path / "outside") as database:
 
