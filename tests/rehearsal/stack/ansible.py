@@ -19,7 +19,7 @@ from .world import Server
 
 ANSIBLE = pathlib.Path(sys.executable).parent
 # Seconds: several times what the longest command takes on a slow machine.
-PATIENCE = 420
+PATIENCE = 600
 
 
 @dataclasses.dataclass
