@@ -1,7 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sample of the fault campaign: one upgrade that is killed in every step and gone on with, and then rolled back."""
+"""A sample of the fault campaign: one upgrade that is killed in most of its steps and gone on with, and then rolled back."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from stack.world import expected_contact_details
 TARGET = RELEASES["3.4.0"]
 # In turn the playbook dies and the host goes on, or the work on the host dies and the playbook sees it.
 KILLED = {step: "playbook" if number % 2 else "remote" for number, step in enumerate(WORK)}
+# In these only the whole campaign kills; test_gate.py has a kill in the wait.
+for spared in ("pull", "wait", "smoke_test"):
+    del KILLED[spared]
 
 
 @dataclasses.dataclass
@@ -43,7 +46,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Killed in every step, finished, rolled back."""
+    """Killed in step after step, finished, rolled back."""
     folder = tmp_path_factory.mktemp("faults")
     faults = {fault.name: fault for fault in kills()}
     with running("3.3.1", folder / "rehearsal", without=LEFT_OUT) as server:
