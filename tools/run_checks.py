@@ -267,8 +267,8 @@ def end(process: subprocess.Popen[str], limit: float | None) -> bool:
         process.wait(limit)
         return True
     except subprocess.TimeoutExpired:
-        # First politely: it may have a server to take down.
-        for number, patience in ((signal.SIGTERM, 60), (signal.SIGKILL, None)):
+        # First as Ctrl-C does: it may have a server to take down.
+        for number, patience in ((signal.SIGINT, 60), (signal.SIGKILL, None)):
             with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, number)
                 process.wait(patience)
