@@ -120,7 +120,7 @@ def stale_registrations(seen: server.Look, release: Mapping[str, Any]) -> Dict[s
     """Return what the registry holds of containers that are gone."""
     try:
         registry = registrations.registry_address(seen.project, seen.services, release)
-        stale = registrations.find_stale(registry, seen.project, seen.services) if registry else []
+        stale = registrations.find_stale(registry, lambda: seen.project, seen.services) if registry else []
     except OperationError as error:
         return {"asked": True, "stale": [], "error": str(error), "elsewhere": bool(engine.remote_host())}
     return {"asked": registry is not None, "stale": stale, "error": "", "elsewhere": False}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, engine
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -56,11 +56,16 @@ def ask(url: str, method: str = "GET") -> Any:
     return json.loads(text) if text else None
 
 
-def find_stale(registry: str, project: compose.Project, services: Sequence[deployment.Service]) -> List[str]:
-    """Return the ids of the registrations whose address no running container of their service has."""
+def find_stale(
+    registry: str, look: Callable[[], compose.Project], services: Sequence[deployment.Service]
+) -> List[str]:
+    """Return the ids of the registrations whose address no running container of their service has.
+
+    The containers are looked at last: one that has just started and registered must not be taken for one that is gone.
+    """
     names = ask(f"{registry}/v1/catalog/services")
     registered = [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
-    return stale(registered, addresses_of(project, services))
+    return stale(registered, addresses_of(look(), services))
 
 
 def registry_address(
@@ -76,16 +81,19 @@ def registry_address(
     return None
 
 
-def take_back(project: compose.Project, project_src: str, files: Sequence[str], release: Mapping[str, Any]) -> List[str]:
+def take_back(
+    look: Callable[[], compose.Project], project_src: str, files: Sequence[str], release: Mapping[str, Any]
+) -> List[str]:
     """Take back what containers that are gone have registered, and return it; see :func:`find_stale`.
 
     A container that was made anew has left its registration behind, for an address that another one may get: nginx would then
     send another component's requests there. Names that are no service of the project stay. Raises OperationError.
     """
+    project = look()
     rendered = deployment.render(project_src, deployment.compose_files(project_src, files), project.name)
     services = deployment.services_of(rendered, rendered, release)
     registry = registry_address(project, services, release)
-    found = find_stale(registry, project, services) if registry else []
+    found = find_stale(registry, look, services) if registry else []
     for identity in found:
         ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
     return found

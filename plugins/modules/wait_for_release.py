@@ -291,7 +291,7 @@ class Wait:
             return
         try:
             found = registrations.take_back(
-                self.project(), self.params["project_src"], self.params["compose_files"], self.params["release"]
+                self.project, self.params["project_src"], self.params["compose_files"], self.params["release"]
             )
         except OperationError as error:
             self.untidied = self.untidied and str(error)
