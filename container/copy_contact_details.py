@@ -26,7 +26,7 @@ from ansible_collections.openlmis.operations.plugins.modules.user_contact_detail
 )
 
 # There is no Docker Engine in here to ask for a project, which is found by its network instead; progress is printed.
-LEFT_OUT = ("project_src", "project_name", "progress_file", "expected_seconds")
+LEFT_OUT = ("project_src", "project_name", "compose_files", "release", "progress_file", "expected_seconds")
 SETTINGS = ("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD")
 # Of the result, in this order.
 COUNTS = {

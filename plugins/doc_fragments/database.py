@@ -13,7 +13,7 @@ options:
   settings_file:
     description:
       - The deployment's env file on the managed host, usually C(settings.env) or C(.env) beside C(docker-compose.yml).
-      - Without it, and with O(project_src), it is the first of C(settings.env) and C(.env) there that has a C(DATABASE_URL).
+      - Without it, and with O(project_src), the three settings are those that Compose renders for the project's components.
       - Read are C(DATABASE_URL), C(POSTGRES_USER) and C(POSTGRES_PASSWORD), by the rules of Compose v2.
       - A key of these three that C(docker run --env-file) and Compose v1 would read differently is named in a warning.
     type: path
@@ -85,6 +85,18 @@ options:
     description:
       - Name of the Compose project, needed only when several were started from O(project_src).
     type: str
+  compose_files:
+    description:
+      - Compose files of the project, relative to O(project_src), in the order in which they override each other.
+      - Without it those that Compose loads on its own, an override file included.
+    type: list
+    elements: str
+    default: []
+  release:
+    description:
+      - What a release of OpenLMIS is, as in the role's C(vars/releases). It tells components from a site's own services.
+      - Without it, and with O(project_src) alone, every service with a JDBC URL counts as a component, and all must have the same.
+    type: dict
 requirements:
   - psycopg2 >= 2.8 (package psycopg2-binary or python3-psycopg2)
   - docker (Docker SDK for Python), only with O(project_src) or O(project_name)

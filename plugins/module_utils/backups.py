@@ -109,8 +109,10 @@ def copy(folder: str, part: str, source: str, paths: Sequence[str]) -> None:
     """
     dest = os.path.join(folder, part)
     os.makedirs(dest, mode=0o700, exist_ok=True)
-    if paths:
-        command = ["cp", "--archive", "--parents", "--", *paths, dest]
+    # cp refuses what is in a folder that it has just copied.
+    outermost = [path for path in dict.fromkeys(paths) if not any(path.startswith(other.rstrip("/") + "/") for other in paths)]
+    if outermost:
+        command = ["cp", "--archive", "--parents", "--", *outermost, dest]
         done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]

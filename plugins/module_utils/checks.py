@@ -26,6 +26,8 @@ CHECKS: Dict[str, Callable[[Facts], Finding]] = {
     "privileges": database.check_privileges,
     "way back": database.check_way_back,
     "open transactions": database.check_sessions,
+    "services": deployment.check_services,
+    "database in use": deployment.check_database_in_use,
     "production profile": deployment.check_profiles,
     "database URL": deployment.check_same_database,
     "end of database URL": deployment.check_url_end,
@@ -41,6 +43,7 @@ CHECKS: Dict[str, Callable[[Facts], Finding]] = {
     "next deployment": deployment.check_next_deployment,
     "real people": deployment.check_real_people,
     "containers": server.check_containers,
+    "container names": server.check_names,
     "containers made anew": server.check_made_anew,
     "data in containers": server.check_container_files,
     "registrations": server.check_registrations,
@@ -49,6 +52,7 @@ CHECKS: Dict[str, Callable[[Facts], Finding]] = {
     "login": server.check_login,
     "memory": server.check_memory,
     "room": server.check_room,
+    "copy of the files": server.check_copy,
     "pg_dump": server.check_dump,
 }
 # A run that was cut off is held to these only: its own steps have changed what the others look at.

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import re
+from typing import List, Tuple
 
+from ansible_collections.openlmis.operations.plugins.module_utils import classification
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import (
     OK,
     REFUSED,
@@ -15,42 +17,128 @@ from ansible_collections.openlmis.operations.plugins.module_utils.finding import
     Facts,
     Finding,
     listed,
+    pasted,
 )
+
+# What only the site knows, in a variable to be pasted.
+IMAGE = "<image>:<tag>"
+PROFILES = ("spring_profiles_active", "SPRING_PROFILES_ACTIVE")
 
 # Services that show users' profiles; a build from before the release does not know where contact details are.
 _UI_NAME = re.compile(r"(^|[-_/.])ui($|[-_:.])", re.IGNORECASE)
 
 
+def check_services(facts: Facts) -> Finding:
+    """Every container of the project is known for what it is; none that matters is left out by what Compose renders."""
+    services, left_out = facts["services"], facts["unrendered"]
+    outside = {name: one for name, one in left_out.items() if one["running"] and (one["component"] or one["uses_database"])}
+    if outside:
+        return _left_out(facts, outside)
+    table = services_table(facts)
+    users = sorted(name for name, one in services.items() if one["uses_database"])
+    found = f"{len(services)} services"
+    found += f"; {listed(users)} use the database and are stopped with the components" if users else ""
+    others = facts["database"].get("other_sessions") or {}
+    strangers = {address: count for address, count in others.items() if address != facts["database"].get("seen_from")}
+    idle = sorted(name for name in left_out if name not in outside)
+    if not strangers and not idle:
+        return Finding("services", OK, found, details=table)
+    told = [f"{count} sessions from {address}, which is no container of this project" for address, count in strangers.items()]
+    told += [f"{listed(idle)} have containers, and Compose renders no such service"] if idle else []
+    return Finding(
+        "services",
+        WARNING,
+        f"{found}. {'; '.join(told)}",
+        "",
+        "They stay as they are during the upgrade: stop what writes to the database before the window.",
+        table,
+    )
+
+
+def _left_out(facts: Facts, outside: Facts) -> Finding:
+    by, started_with = facts["rendered"]["included_by"], facts["outlook"]["started_with"]
+    other_files = bool(started_with) and started_with != facts["outlook"]["files"]
+    remedies = []
+    profiles = sorted({by[name] for name in outside if name in by})
+    if profiles:
+        remedies.append(f"Have Compose render them: {compose_environment(facts)}.")
+    lost = sorted(name for name in outside if name not in by)
+    if lost and other_files:
+        remedies.append("See the check compose files: the containers were started with others.")
+    elif lost:
+        names = " ".join(facts["unrendered"][name]["container_name"] for name in lost)
+        remedies.append(f"Put {listed(lost)} back into the Compose file, or, when nobody needs them, remove them: docker rm --force {names}.")
+    what = [f"{name} ({one['image']}, {'a component' if one['component'] else 'which uses the database'})" for name, one in sorted(outside.items())]
+    return Finding(
+        "services",
+        REFUSED,
+        f"{'; '.join(what)}: the container runs, and Compose renders no such service, so that it would go on during backup and migration",
+        "",
+        " ".join(remedies),
+        services_table(facts),
+    )
+
+
+def services_table(facts: Facts) -> Tuple[str, ...]:
+    """Return what each service of the project is and what the upgrade does with it, as aligned lines."""
+    rows = [(name, one["kind"], classification.FATE[one["kind"]]) for name, one in sorted(facts["services"].items())]
+    rows += [(name, one["kind"], "is not rendered: stays") for name, one in sorted(facts["unrendered"].items())]
+    rows = [("service", "is", "and in the upgrade"), *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return tuple("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2]]) for row in rows)
+
+
+def compose_environment(facts: Facts) -> str:
+    """Return the variable that gives Compose all that the findings ask for, to be pasted."""
+    profiles = sorted(set(facts["rendered"]["included_by"].values()))
+    wanted = {"COMPOSE_PROFILES": ",".join([*facts["compose_profiles"], *profiles])} if profiles else {}
+    variables = {name for one in facts["rendered"]["lost_profiles"].values() for name in one["variables"]}
+    wanted.update(dict.fromkeys(sorted(variables), "production"))
+    return f"openlmis_compose_environment: {pasted(wanted)}"
+
+
 def check_profiles(facts: Facts) -> Finding:
-    """Every component that has a database starts with the profile C(production), else it drops its schema on start."""
-    bare = {
-        name: s["profiles"]
-        for name, s in facts["services"].items()
-        if s["uses_database"] and "production" not in s["profiles"]
-    }
-    if not bare:
-        return Finding("production profile", OK, "every component renders with it")
-    places = facts["rendered"]["profile_places"]
-    found = "; ".join(
+    """Every component that keeps a schema starts with the profile C(production), else it drops its schema on start.
+
+    So does every service whose container has it: what was given to the containers must be given to the new ones.
+    """
+    rendered, lost = facts["rendered"], facts["rendered"]["lost_profiles"]
+    profiles = {name: rendered["profiles"].get(name, []) for name, one in facts["services"].items() if one["schema"]}
+    bare = {name: found for name, found in profiles.items() if "production" not in found}
+    if not bare and not lost:
+        return Finding("production profile", OK, "every component that keeps a schema renders with it")
+    places = rendered["profile_places"]
+    found = [
         f"{name} renders with {','.join(profiles) or 'no profile'}"
         + (f" ({', which comes before '.join(places[name])})" if places.get(name) else "")
         for name, profiles in sorted(bare.items())
-    )
+    ]
+    found += [
+        f"{name}'s container has it, and renders with {','.join(one['renders']) or 'no profile'}" for name, one in sorted(lost.items()) if name not in bare
+    ]
+    given = sorted({variable for one in lost.values() for variable in one["variables"]})
+    remedies = []
+    if given:
+        remedies.append(f"The shell that started the containers had {listed(given)} set, and this run has not: {compose_environment(facts)}.")
+    if not given or set(bare) - set(lost):
+        remedies.append(
+            "Set spring_profiles_active=production in the settings file, and remove the entry that comes before it;"
+            " `docker compose config` shows what counts."
+        )
     return Finding(
         "production profile",
         REFUSED,
-        f"{found}: without it a component DROPS its whole schema when it starts",
-        "spring_profiles_active with production for every component, as Compose renders it",
-        "Set spring_profiles_active=production in the settings file, and remove the entry that comes before it;"
-        " `docker compose config` shows what counts.",
+        f"{'; '.join(found)}: without the profile production a component DROPS its whole schema when it starts",
+        "",
+        " ".join(remedies),
     )
 
 
 def check_same_database(facts: Facts) -> Finding:
-    """All components render one and the same database URL, user and password."""
-    groups = facts["database_groups"]
-    if len(groups) == 1:
-        return Finding("database URL", OK, f"the same for all {len(groups[0])} components")
+    """All components that keep a schema render one and the same database URL, user and password."""
+    groups, without = facts["database_groups"], facts["rendered"]["without_url"]
+    if len(groups) == 1 and not without:
+        return Finding("database URL", OK, f"the same for all {len(groups[0])} components that keep a schema")
     if not groups:
         return Finding(
             "database URL",
@@ -58,6 +146,14 @@ def check_same_database(facts: Facts) -> Finding:
             "no component renders a DATABASE_URL",
             "one for every component",
             "Set DATABASE_URL in the settings file, or name the settings file in env_file.",
+        )
+    if len(groups) == 1:
+        return Finding(
+            "database URL",
+            REFUSED,
+            f"{listed(without)} render no DATABASE_URL, and keep a schema from {facts['release_target']} on",
+            f"that of {listed(groups[0])}",
+            "Name the settings file in env_file of these services.",
         )
     found = "; ".join(", ".join(group) for group in groups)
     return Finding(
@@ -67,6 +163,41 @@ def check_same_database(facts: Facts) -> Finding:
         "the same for all components",
         "Compare them with `docker compose config` and remove what sets one apart.",
     )
+
+
+def check_database_in_use(facts: Facts) -> Finding:
+    """The database that is backed up is the one that the components use: by what they render, and by their sessions in it."""
+    here, named = facts["database"], facts["live"]["named"]
+    if here["error"]:
+        return Finding("database in use", OK, "not looked at, since the database does not answer")
+    place = f"{here['name']} at {here['host']}"
+    keepers = {name: one for name, one in facts["services"].items() if one["schema"] and one["status"] == "running"}
+    inside = sorted(set(here["sessions"]) & set(keepers))
+    options = ", ".join(f"openlmis_{name}" for name in named["options"])
+    if named["same"] is False or (named["same"] is None and not inside):
+        return Finding(
+            "database in use",
+            REFUSED,
+            f"{options} names the database {place}; the components are given another one: {named['rendered']}",
+            "the database that the components use",
+            f"Leave {options} away, or correct it.",
+        )
+    other_url = facts["live"]["started_elsewhere"]
+    elsewhere = {database: sorted(set(names) & set(keepers)) for database, names in here["elsewhere"].items()}
+    found = [f"{listed(other_url)} were started with another DATABASE_URL than Compose renders"] if other_url else []
+    found += [f"sessions of {listed(names)} are in the database {database}" for database, names in sorted(elsewhere.items()) if names and not inside]
+    if found:
+        return Finding(
+            "database in use",
+            REFUSED,
+            f"{'; '.join(found)}, which is {place}",
+            "the database that the running components use, since that is what is backed up",
+            "Compare DATABASE_URL of `docker compose config` with that of `docker inspect`, and correct the files.",
+        )
+    if inside:
+        return Finding("database in use", OK, f"{place}: sessions of {listed(inside)} are in it")
+    started = "as the running components were started with, none of which has a session at this moment" if keepers else "as Compose renders it"
+    return Finding("database in use", OK, f"{place}, {started}")
 
 
 def check_url_end(facts: Facts) -> Finding:
@@ -98,6 +229,18 @@ def check_environment(facts: Facts) -> Finding:
             f"a value with a $ renders as another one than the containers have: {told}",
             "the same value, since Compose v2 replaces $name in files where v1 did not",
             "Write every $ as $$, or put the value in single quotes; the containers' own values show with `docker inspect`.",
+        )
+    unset = [one for one in differing if one["variable"] and one["variable"] not in PROFILES]
+    if unset:
+        names = sorted({one["variable"] for one in unset})
+        values = {name: f"{{{{ lookup('ansible.builtin.env', '{name}') }}}}" for name in names}
+        return Finding(
+            "settings",
+            REFUSED,
+            f"{listed(names)} is not set here, and the shell that started the containers had it: without it Compose renders nothing for"
+            f" {'; '.join(one['key'] + ' of ' + listed(one['services']) for one in unset)}",
+            "",
+            f"Export it before ansible-playbook, and hand it on: openlmis_compose_environment: {pasted(values)}.",
         )
     return Finding(
         "settings",
@@ -162,54 +305,73 @@ def check_images(facts: Facts) -> Finding:
             f"names of services: {', '.join(sorted(services))}",
             "Correct the name.",
         )
-    keeping = sorted(name for name, image in given.items() if image == "keep" and services[name]["uses_database"])
+    keeping = sorted(name for name, image in given.items() if image == "keep" and services[name]["schema"])
     if keeping:
         return Finding(
             "images",
             REFUSED,
-            f"openlmis_images keeps the image of {listed(keeping)}, which has a schema",
+            f"openlmis_images keeps the image of {listed(keeping)}, which keeps a schema",
             f"its build of {facts['release_target']}, since no other migrates the schema",
-            f"Name it: openlmis_images: {{{keeping[0]}: '<image>:<tag>'}}.",
+            f"Name it: openlmis_images: {pasted({**given, **dict.fromkeys(keeping, IMAGE)})}.",
         )
-    unknown = sorted(name for name, s in services.items() if s["component"] and s["target_image"] is None and not s["ui"])
+    unknown = [name for name in unknown_images(facts) if services[name]["component"] and not services[name]["ui"]]
     if unknown:
         told = ", ".join(f"{name} runs {services[name]['image']}" for name in unknown)
         return Finding(
             "images",
             REFUSED,
-            f"{told}: a national build whose {facts['release_target']} image is not known here",
+            f"{told}: a country's own build whose {facts['release_target']} image is not known here",
             "an image for every service",
-            f"Name it: openlmis_images: {{{unknown[0]}: '<image>:<tag>'}}.",
+            f"Name it: {images_to_name(facts)}.",
         )
     if facts["images_to_pull"]:
         return Finding("images", OK, f"to be pulled before the window: {', '.join(facts['images_to_pull'])}")
     return Finding("images", OK, f"all of {facts['release_target']} are on this host")
 
 
+def user_interfaces(facts: Facts) -> List[str]:
+    """Return the services that are the user interface, or look like one under a name and image of its own."""
+    services = facts["services"]
+    known = [name for name, one in services.items() if one["ui"]]
+    return known or [
+        name
+        for name, one in services.items()
+        # The operator may have said that it is none.
+        if not one["component"] and name not in facts["named"] and (_UI_NAME.search(name) or _UI_NAME.search(one["image"]))
+    ]
+
+
+def unknown_images(facts: Facts) -> List[str]:
+    """Return the services whose image of the release only the operator can tell."""
+    services, interfaces = facts["services"], user_interfaces(facts)
+    return sorted(
+        name
+        for name, one in services.items()
+        if name not in facts["images"] and (one["component"] or name in interfaces) and (one["target_image"] is None or not one["component"])
+    )
+
+
+def images_to_name(facts: Facts) -> str:
+    """Return openlmis_images with all that it has to hold, to be pasted."""
+    return f"openlmis_images: {pasted({**facts['images'], **dict.fromkeys(unknown_images(facts), IMAGE)})}"
+
+
 def check_national_ui(facts: Facts) -> Finding:
-    """A national UI from before the release does not know the contact details' new place."""
-    services, given = facts["services"], facts["images"]
-    users = {name: s for name, s in services.items() if s["ui"]}
-    if not users:
-        # Under a name and image of its own, and so in no step's hands, unless the operator has said that it is none.
-        users = {
-            name: s
-            for name, s in services.items()
-            if not s["component"] and name not in facts["named"] and (_UI_NAME.search(name) or _UI_NAME.search(s["image"]))
-        }
-    unknown = sorted(name for name, s in users.items() if name not in given and (not s["ui"] or s["target_image"] is None))
-    kept = sorted(name for name in users if given.get(name) == "keep" or (facts["state"] == "start" and given.get(name) == services[name]["image"]))
+    """A user interface of the country's own, from before the release, does not know the contact details' new place."""
+    services, given, users = facts["services"], facts["images"], sorted(user_interfaces(facts))
+    unknown = [name for name in users if name in unknown_images(facts)]
+    kept = [name for name in users if given.get(name) == "keep" or (facts["state"] == "start" and given.get(name) == services[name]["image"])]
     if unknown:
         told = ", ".join(f"{name} runs {services[name]['image']}" for name in unknown)
-        first = unknown[0]
-        what_it_is = "" if services[first]["ui"] else f"Say what it is: openlmis_components: {{{first}: reference-ui}}. "
+        unsaid = {name: facts["user_interface"] for name in unknown if not services[name]["ui"]}
+        what_it_is = f"Say what it is: openlmis_components: {pasted({**facts['named'], **unsaid})}. " if unsaid else ""
         return Finding(
             "national UI",
             REFUSED,
             f"{told}: a user interface of the site's own, and its build for {facts['release_target']} is not known here",
-            f"a build that asks the notification service for contact details, as reference-ui of {facts['release_target']} does",
-            f"{what_it_is}Name it: openlmis_images: {{{first}: '<image>:<tag>'}}; or, when the one that runs does so already:"
-            f" openlmis_images: {{{first}: keep}}.",
+            f"a build that asks the notification service for contact details, as {facts['user_interface']} of {facts['release_target']} does",
+            f"{what_it_is}Name its image: {images_to_name(facts)}. Where the one that runs knows the contact details' new place already, the"
+            " image is keep.",
         )
     if kept:
         return Finding(
@@ -219,7 +381,7 @@ def check_national_ui(facts: Facts) -> Finding:
             "",
             "If it was built for an earlier release, user profiles will not show contact details.",
         )
-    return Finding("national UI", OK, f"{listed(sorted(users))}: of the release" if users else "this project has no user interface")
+    return Finding("national UI", OK, f"{listed(users)}: of the release" if users else "this project has no user interface")
 
 
 def check_tags(facts: Facts) -> Finding:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from typing import Mapping, Optional
 
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import (
     OK,
@@ -15,6 +16,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.finding import
     Facts,
     Finding,
     listed,
+    pasted,
 )
 
 
@@ -53,15 +55,16 @@ def check_project_name(facts: Facts) -> Finding:
 
 
 def check_change(facts: Facts) -> Finding:
-    """After the edits Compose renders the release, safely, on the same database."""
-    after, strangers = facts["outlook"]["after"], facts["outlook"]["strangers"]
+    """After the edits Compose renders the release, safely, on the same database, and nothing else is another than before."""
+    outlook = facts["outlook"]
+    after, strangers = outlook["after"], outlook["strangers"]
     if strangers:
         return Finding(
             "change of versions",
             REFUSED,
             f"openlmis_images names {listed(strangers)}, which is no component by its image or name, so that nothing would be changed in it",
-            f"services that are components: {', '.join(facts['outlook']['components'])}",
-            f"Say what it is: openlmis_components: {{{strangers[0]}: <component>}}.",
+            f"services that are components: {', '.join(outlook['components'])}",
+            f"Say what it is: openlmis_components: {pasted({**facts['named'], **dict.fromkeys(strangers, '<component>')})}.",
         )
     wrong = list(after["left"]) + [f"{one} would still run" for one in after["other"]]
     if wrong:
@@ -84,4 +87,37 @@ def check_change(facts: Facts) -> Finding:
             "the profile production, and the database that is backed up, for every component",
             "Correct the prepared files.",
         )
-    return Finding("change of versions", OK, f"{after['changes']} changes lead to the release" if after["changes"] else "the files are at the release")
+    return _side_effects(facts) or Finding(
+        "change of versions", OK, f"{after['changes']} changes lead to the release" if after["changes"] else "the files are at the release"
+    )
+
+
+def _side_effects(facts: Facts) -> Optional[Finding]:
+    """Return what the change would change besides what the release asks for; None when it is nothing."""
+    differences, prepared = facts["outlook"]["after"]["differences"], facts["outlook"]["prepared"]
+    database = {facts["database"].get("service"), facts["database"].get("server_service")}
+    serious = [one for one in differences if not prepared or one["service"] in database]
+    told = "; ".join(map(_difference, serious or differences))
+    if not differences:
+        return None
+    if not serious:
+        return Finding("change of versions", WARNING, f"the prepared files change besides: {told}", "", "See that this is meant.")
+    if prepared:
+        return Finding(
+            "change of versions", REFUSED, f"the prepared files change the database's service: {told}", "the database as it is", "Leave it as it is in them."
+        )
+    images = {one["service"]: one["before"] for one in serious if one["place"] == "image"}
+    remedy = f"Write the image without that variable: {'; '.join(f'image: {image} for {name}' for name, image in images.items())}." if images else ""
+    return Finding(
+        "change of versions",
+        REFUSED,
+        f"the change of versions would change more than the release asks for: {told}",
+        "",
+        remedy or "Set these without the variables that hold the versions, or prepare the files yourself: openlmis_target_files.",
+    )
+
+
+def _difference(one: Mapping[str, str]) -> str:
+    if one["place"] != "image":
+        return f"{one['service']}: {one['place']}"
+    return f"{one['service']} would run {one['after']} and not {one['before']}, as its image is written {one['raw']}"

@@ -133,20 +133,42 @@ def check_made_anew(facts: Facts) -> Finding:
     )
 
 
+def check_names(facts: Facts) -> Finding:
+    """No container of somebody else has a name that Compose gives to one of this project."""
+    taken = facts["live"]["names_taken"]
+    if not taken:
+        return Finding("container names", OK, "free, or this project's own")
+    names = " ".join(told.partition(",")[0] for told in taken.values())
+    return Finding(
+        "container names",
+        REFUSED,
+        "; ".join(f"{name} would be called as a container that is there: {told}" for name, told in sorted(taken.items())),
+        "",
+        f"Remove or rename what nobody needs: docker rm {names}; or give these services another container_name.",
+    )
+
+
+def check_copy(facts: Facts) -> Finding:
+    """The deployed files can be copied, as the backup does it."""
+    problem = facts["live"]["copied"]
+    if problem:
+        return Finding("copy of the files", REFUSED, problem)
+    return Finding("copy of the files", OK, f"{len(facts['project']['deployed'])} files and folders were copied, and the copy removed")
+
+
 def check_container_files(facts: Facts) -> Finding:
     """What was written into a container itself, or into an anonymous volume, is not in the container that takes its place."""
     anew = facts["live"]["made_anew"]
     files: Dict[str, List[str]] = {name: paths for name, paths in facts["live"]["container_files"].items() if name not in facts["discard_files"]}
     lost = {name: paths for name, paths in files.items() if name in anew}
     if lost:
-        first = next(iter(sorted(lost)))
         return Finding(
             "data in containers",
             REFUSED,
             "; ".join(f"{name} holds {listed(paths)} in the container itself, which is made anew" for name, paths in sorted(lost.items())),
             "data in volumes",
             f"Copy them out with `docker cp` and give the service a volume there; or, when nobody needs them, set"
-            f" openlmis_discard_container_files: [{first}].",
+            f" openlmis_discard_container_files: [{', '.join([*facts['discard_files'], *sorted(lost)])}].",
         )
     volumes = facts["live"]["volume_files"]
     told = [f"{name} holds {listed(paths)} in the container itself" for name, paths in sorted(files.items())]

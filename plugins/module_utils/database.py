@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import engine
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment, engine, spring
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import (
     container_address,
     docker_client,
@@ -22,10 +22,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.compose import
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, no_library
 from ansible_collections.openlmis.operations.plugins.module_utils.settings import (
     DatabaseUrl,
-    EnvFile,
     parse_database_url,
     read_env_file,
-    settings_file,
 )
 
 try:
@@ -109,6 +107,8 @@ def connection_argument_spec() -> dict[str, Any]:
         "connect_params": {"type": "dict"},
         "project_src": {"type": "path"},
         "project_name": {"type": "str"},
+        "compose_files": {"type": "list", "elements": "str", "default": []},
+        "release": {"type": "dict"},
     }
 
 
@@ -120,42 +120,103 @@ def require_psycopg2(module: AnsibleModule) -> None:
         module.fail_json(msg=no_library("psycopg2"), exception=PSYCOPG2_IMPORT_ERROR)
 
 
-def resolve_connection(params: dict[str, Any]) -> ConnectionSettings:
-    """What to connect to: explicit options over the URL over the settings file over the environment.
+def resolve_connection(
+    params: dict[str, Any], services: Any = None, find_container: bool = True
+) -> ConnectionSettings:
+    """What to connect to: explicit options over the URL over the settings file or what Compose renders over the environment.
 
-    ``params`` are the module's, as :func:`connection_argument_spec` names them. Where the URL's host is a service of the Compose
-    project at ``project_src``, the connection goes to that service's container. Raises OperationError.
+    ``params`` are the module's, as :func:`connection_argument_spec` names them. With ``project_src`` and neither a settings file
+    nor a URL it is the database that the project's components are given; ``services`` are those of the project where they have
+    been rendered already. Where the URL's host is a service of the project, the connection goes to that service's container.
+    Raises OperationError.
     """
-    path = settings_file(params)
-    env_file = read_env_file(path) if path else EnvFile()
     settings = ConnectionSettings()
+    values = _Values(params, services, settings.warnings)
+    explicit_place = params.get("login_db") and (params.get("login_host") or params.get("login_unix_socket"))
+    text = params.get("database_url") or (None if explicit_place else values.get("DATABASE_URL"))
+    url = _parse(text, "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % values.source())
 
-    def setting(key: str, needed: bool) -> str | None:
-        value = env_file.values.get(key) or os.environ.get(key)
-        if value is None and path and needed:
+    _place(settings, params, url, find_container)
+    settings.user = params.get("login_user") or url.user or values.get("POSTGRES_USER") or "postgres"
+    _password(settings, params, url, values)
+    _parameters(settings, params, url)
+    return settings
+
+
+class _Values:
+    """The settings that say which database is meant, read when the first of them is asked for."""
+
+    def __init__(self, params: dict[str, Any], services: Any, warnings: list[str]) -> None:
+        self.params = params
+        self.services = services
+        self.warnings = warnings
+        self.path = params.get("settings_file")
+        self.read: dict[str, str] | None = None
+        self.ambiguous: dict[str, str] = {}
+        self.told = "the environment"
+        # What Compose renders is all that a component is given: nothing of this process's own counts beside it.
+        self.rendered = False
+
+    def source(self) -> str:
+        """Where they come from, in words."""
+        return self.told
+
+    def get(self, key: str) -> str | None:
+        """The value of a setting, None where nothing names it. Raises OperationError for a settings file without it."""
+        if self.read is None:
+            self._read()
+        value = (self.read or {}).get(key) or (None if self.rendered else os.environ.get(key))
+        if value is None and self.path:
             raise OperationError(
                 "The settings file %s has no value for %s. Expected a line %s=... as OpenLMIS' services read it: add it, or pass "
-                "%s." % (path, key, key, _INSTEAD[key])
+                "%s." % (self.path, key, key, _INSTEAD[key])
             )
-        if key in env_file.ambiguous and env_file.values.get(key):
-            settings.warnings.append(
+        if key in self.ambiguous and (self.read or {}).get(key):
+            self.warnings.append(
                 "%s in %s does not mean the same to Compose v2 and to docker run --env-file or Compose v1: %s. It is taken as "
-                "Compose v2 does." % (key, path, env_file.ambiguous[key])
+                "Compose v2 does." % (key, self.path, self.ambiguous[key])
             )
         return value
 
-    explicit_place = params.get("login_db") and (params.get("login_host") or params.get("login_unix_socket"))
-    text = params.get("database_url") or (None if explicit_place else setting("DATABASE_URL", True))
-    url = _parse(
-        text,
-        "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % (path or "the environment"),
-    )
+    def _read(self) -> None:
+        if self.path:
+            env_file = read_env_file(self.path)
+            self.read, self.ambiguous, self.told = env_file.values, env_file.ambiguous, self.path
+        elif self.params.get("project_src") and not self.params.get("database_url"):
+            names, source = given_to_components(self.params, self.services)
+            self.read = dict(zip(("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD"), source))
+            self.told, self.rendered = "what Compose renders for %s" % names[0], True
+        else:
+            self.read = {}
 
-    _place(settings, params, url)
-    settings.user = params.get("login_user") or url.user or setting("POSTGRES_USER", True) or "postgres"
-    _password(settings, params, url, path, setting)
-    _parameters(settings, params, url)
-    return settings
+
+def given_to_components(params: dict[str, Any], services: Any = None) -> tuple[list[str], spring.DataSource]:
+    """The components that keep a schema, and the one database that they are given.
+
+    Without the option ``release`` every service with a JDBC URL counts as one. Raises OperationError where they are given
+    none, or different ones.
+    """
+    if services is None:
+        src = params["project_src"]
+        files = deployment.compose_files(src, params.get("compose_files"))
+        name = deployment.find_project(docker_client(), src, files, params.get("project_name")).name
+        services = deployment.render_services(src, files, name, params.get("release"))
+    sources: dict[spring.DataSource, list[str]] = {}
+    for service in services:
+        if service.data_source.url and (service.schema or not params.get("release")):
+            sources.setdefault(service.data_source, []).append(service.name)
+    if len(sources) == 1:
+        return next((names, source) for source, names in sources.items())
+    if not sources:
+        raise OperationError(
+            "No component of the Compose project at %s renders a DATABASE_URL. Set it in the file that env_file names, usually "
+            "settings.env; `docker compose config` shows what counts." % params["project_src"]
+        )
+    raise OperationError(
+        "Services of the Compose project at %s render different DATABASE_URL, POSTGRES_USER or POSTGRES_PASSWORD, in these groups: %s. "
+        "Compare them with `docker compose config` and remove what sets one apart, or say which is meant: settings_file "
+        "(openlmis_settings_file)." % (params["project_src"], "; ".join(", ".join(names) for names in sources.values()))
+    )
 
 
 _INSTEAD = {
@@ -176,11 +237,10 @@ def _parse(text: str | None, source: str) -> DatabaseUrl:
 
 def named_host(params: dict[str, Any]) -> str:
     """The host as settings name it, without a look for a container that is called so. Raises OperationError."""
-    found = {"settings_file": settings_file(params), "project_src": None, "project_name": None}
-    return resolve_connection({**params, **found}).host
+    return resolve_connection(params, find_container=False).host
 
 
-def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl) -> None:
+def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, find_container: bool) -> None:
     """Host, port and database."""
     socket = params.get("login_unix_socket")
     login_host = params.get("login_host")
@@ -198,8 +258,14 @@ def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUr
             "The database URL names %d hosts. Expected one, since only the primary may be written to: pass the primary's address "
             "as login_host." % len(url.hosts)
         )
+    if not login_host and url.jdbc and url.params.get("socketFactory"):
+        raise OperationError(
+            "The database URL connects through the Java class %s (socketFactory), which only Java can. Pass the address at which "
+            "PostgreSQL itself, or a proxy in front of it, listens: login_host and login_port (openlmis_login_host, "
+            "openlmis_login_port)." % url.params["socketFactory"]
+        )
     settings.host = login_host or url.host or ""
-    if not login_host and (params.get("project_src") or params.get("project_name")):
+    if find_container and not login_host and (params.get("project_src") or params.get("project_name")):
         settings.container = _container(settings.host, params.get("project_src"), params.get("project_name"))
     if settings.container is not None:
         engine.refuse_remote("the database is its container %s, whose address is only reached there" % settings.container.name)
@@ -218,16 +284,14 @@ def _container(host: str, project_src: str | None, project_name: str | None) -> 
         raise
 
 
-def _password(
-    settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, path: str | None, setting: Any
-) -> None:
+def _password(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl, values: _Values) -> None:
     if params.get("login_password") is not None:
         settings.password, settings.password_source = params["login_password"], "the option login_password"
     elif url.password is not None:
         settings.password, settings.password_source = url.password, "the database URL"
     else:
-        settings.password = setting("POSTGRES_PASSWORD", True)
-        settings.password_source = "POSTGRES_PASSWORD in %s" % (path or "the environment")
+        settings.password = values.get("POSTGRES_PASSWORD")
+        settings.password_source = "POSTGRES_PASSWORD in %s" % values.source()
 
 
 def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUrl) -> None:
@@ -271,7 +335,13 @@ def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: Datab
 
 
 def connect(settings: ConnectionSettings, application_name: str, autocommit: bool = False) -> Any:
-    """Connect; ``application_name`` is what pg_stat_activity shows. Raises OperationError."""
+    """Connect; ``application_name`` is what pg_stat_activity shows. Raises OperationError.
+
+    libpq's own variables (PGHOSTADDR, PGSERVICE, PGOPTIONS and their like) are taken out of the environment first: what nobody asked
+    for must not decide where a connection goes.
+    """
+    for name in [one for one in os.environ if one.startswith("PG") and one != "PGPASSFILE"]:
+        del os.environ[name]
     defaults = {
         "application_name": application_name,
         "connect_timeout": CONNECT_TIMEOUT,

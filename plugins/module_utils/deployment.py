@@ -11,9 +11,9 @@ import json
 import os
 import re
 import subprocess
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, engine, settings
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, engine, settings, spring
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 DEFAULT_FILES = (
@@ -21,11 +21,16 @@ DEFAULT_FILES = (
     ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"),
 )
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)[^}]*\}|(?P<plain>[A-Za-z_]\w*))$")
+# What Docker leaves out of a reference's name, and sites may write.
+_DOCKER_HUB = re.compile(r"^(?:(?:registry-1\.|index\.)?docker\.io/)?(?:library/)?")
 _RAW_TAG = re.compile(r"(?P<repository>.+):(?P<tag>\$\{[^}]*\}[^:/]*|\$\w[^:/]*|\w[\w.-]*)$")
 
 
 class Service(NamedTuple):
-    """One Compose service as the files have it; C(image) is rendered, C(raw_image) is before interpolation."""
+    """One Compose service as the files have it; C(image) is rendered, C(raw_image) is before interpolation.
+
+    C(schema) is the one that the release says this component keeps, empty for all others.
+    """
 
     name: str
     image: str
@@ -38,6 +43,11 @@ class Service(NamedTuple):
     restart: str = ""
     depends_on: Tuple[str, ...] = ()
     networks: Tuple[str, ...] = ()
+    schema: str = ""
+    command: Tuple[str, ...] = ()
+    # Known to the release as one that uses no database, whatever it is given.
+    no_database_user: bool = False
+    built: bool = False
 
     @property
     def restarts(self) -> bool:
@@ -48,6 +58,21 @@ class Service(NamedTuple):
     def stopped_for_upgrade(self) -> bool:
         """Whether the offline window removes this service's container (never one that may hold data)."""
         return self.component is not None or self.removable
+
+    @property
+    def given(self) -> spring.Given:
+        """What the process is given."""
+        return spring.Given(self.environment, self.command)
+
+    @property
+    def profiles(self) -> List[str]:
+        """The Spring profiles that it would start with."""
+        return spring.profiles(self.given)
+
+    @property
+    def data_source(self) -> spring.DataSource:
+        """The database that it would use; its password must not leave the module."""
+        return spring.data_source(self.given)
 
 
 def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> List[str]:
@@ -76,10 +101,19 @@ def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> Li
 
 
 def _files_by_variable(project_src: str) -> List[str]:
-    path = os.path.join(project_src, ".env")
-    values = {**(settings.read_env_file(path).values if os.path.exists(path) else {}), **os.environ}
+    values = _compose_variables(project_src)
     names = values.get("COMPOSE_FILE", "").split(values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
     return [name for name in names if name]
+
+
+def chosen_profiles(project_src: str) -> List[str]:
+    """Return the Compose profiles that C(COMPOSE_PROFILES) names, in the environment or in C(.env)."""
+    return [name for name in _compose_variables(project_src).get("COMPOSE_PROFILES", "").split(",") if name]
+
+
+def _compose_variables(project_src: str) -> Dict[str, str]:
+    path = os.path.join(project_src, ".env")
+    return {**(settings.read_env_file(path).values if os.path.exists(path) else {}), **os.environ}
 
 
 def compose_command(project_src: str, files: Sequence[str], project_name: Optional[str]) -> List[str]:
@@ -96,16 +130,25 @@ def compose_version() -> str:
 
 
 def render(
-    project_src: str, files: Sequence[str], project_name: Optional[str], interpolate: bool = True
+    project_src: str, files: Sequence[str], project_name: Optional[str], interpolate: bool = True, profile: str = ""
 ) -> Dict[str, Any]:
     """Return the configuration as Compose renders it: only this counts, since C(environment) overrides C(env_file).
 
     The result holds passwords and must not leave the module. Raises OperationError with Compose's last line.
     """
-    command = compose_command(project_src, files, project_name) + ["config", "--format", "json"]
-    text = _run(command + ([] if interpolate else ["--no-interpolate"]), "the Compose configuration of " + project_src)
+    command = compose_command(project_src, files, project_name) + (["--profile", profile] if profile else [])
+    text = _run(
+        [*command, "config", "--format", "json", *([] if interpolate else ["--no-interpolate"])],
+        "the Compose configuration of " + project_src,
+    )
     rendered = json.loads(text)
     return undoubled(rendered) if interpolate else rendered
+
+
+def compose_profiles(project_src: str, files: Sequence[str], project_name: str) -> List[str]:
+    """Return the Compose profiles that the files name."""
+    command = [*compose_command(project_src, files, project_name), "config", "--profiles"]
+    return _run(command, "the Compose profiles of " + project_src).split()
 
 
 def undoubled(value: Any) -> Any:
@@ -145,11 +188,34 @@ def _run(command: Sequence[str], what: str) -> str:
     return result.stdout
 
 
+def familiar(reference: str) -> str:
+    """Return an image reference as Docker names it: without the registry and the folder that are its defaults."""
+    return _DOCKER_HUB.sub("", reference)
+
+
 def split_image(reference: str) -> Tuple[str, str]:
-    """Split an image reference into repository and tag; the tag is empty when there is none, a digest is dropped."""
+    """Split an image reference into its familiar repository and tag; the tag is empty when there is none, a digest is dropped."""
+    repository, tag = _split(reference)
+    return familiar(repository), tag
+
+
+def _split(reference: str) -> Tuple[str, str]:
     name = reference.split("@", 1)[0]
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "")
+
+
+def on_host(client: Any) -> Dict[str, str]:
+    """Return the references by which images are on the Docker host, with tag or digest, and the id that each means."""
+    return {
+        name: image["Id"] for image in client.api.images() for name in (image["RepoTags"] or []) + (image.get("RepoDigests") or [])
+    }
+
+
+def full_name(reference: str) -> str:
+    """Return the reference under which the Docker Engine lists the image: familiar, and with the tag that is meant without one."""
+    name = familiar(reference)
+    return name if "@" in name or ":" in name.rpartition("/")[2] else name + ":latest"
 
 
 def variable_of(tag: str) -> Optional[str]:
@@ -181,9 +247,12 @@ def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Ma
     Raises nothing; a service that is none of the release's is kept out of every step that removes containers.
     """
     found = []
-    for name, service in sorted(rendered.get("services", {}).items()):
+    rendered_services = rendered.get("services", {})
+    awaited = _awaited_to_exit(rendered_services)
+    for name, service in sorted(rendered_services.items()):
         image = service.get("image", "")
         repository, component = split_image(image)[0], component_of(name, image, release)
+        facts = release["components"].get(component or "", {})
         policy = (service.get("deploy") or {}).get("restart_policy")
         found.append(
             Service(
@@ -196,14 +265,35 @@ def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Ma
                     key: "" if value is None else str(value)
                     for key, value in (service.get("environment") or {}).items()
                 },
-                one_shot=name in release["one_shot"],
+                one_shot=name in release["one_shot"] or name in awaited,
                 restart=service.get("restart") or ("always" if policy else ""),
                 depends_on=tuple(service.get("depends_on") or ()),
                 networks=tuple(service.get("networks") or ()),
-                owns_image=component is not None and repository == release["components"][component]["image"],
+                owns_image=component is not None and repository == facts["image"],
+                schema=facts.get("schema", ""),
+                command=spring.words_of(service.get("entrypoint"), service.get("command")),
+                no_database_user=repository in release.get("no_database_users", ()),
+                built=bool(service.get("build")),
             )
         )
     return found
+
+
+def render_services(src: str, files: Sequence[str], project_name: str, release: Optional[Mapping[str, Any]]) -> List[Service]:
+    """Return the services as Compose renders these files; without a release none is a component."""
+    rendered = render(src, files, project_name)
+    nothing = {"components": {}, "removable": [], "one_shot": []}
+    return services_of(rendered, rendered, release or nothing)
+
+
+def _awaited_to_exit(services: Mapping[str, Any]) -> Set[str]:
+    """Return the services whose exit with code 0 others wait for."""
+    return {
+        name
+        for service in services.values()
+        for name, how in (service.get("depends_on") or {}).items()
+        if isinstance(how, dict) and how.get("condition") == "service_completed_successfully"
+    }
 
 
 def started_first(services: Sequence[Service]) -> List[str]:
@@ -226,30 +316,18 @@ def target_image(service: Service, release: Mapping[str, Any], images: Mapping[s
         return service.image or None
     if not service.owns_image:
         return None
-    component = release["components"][service.component]
-    return f"{component['image']}:{component['version']}"
+    # As the site writes it: with docker.io in front, or without.
+    return f"{_split(service.image)[0]}:{release['components'][service.component]['version']}"
 
 
 def database_groups(services: Sequence[Service]) -> List[List[str]]:
-    """Group the services by the database that they would use: one group is right, more is an accident in waiting."""
+    """Group the components that keep a schema by the database that they would use; those that are given none are in no group."""
     groups: Dict[str, List[str]] = {}
     for service in services:
-        if service.component is not None and "DATABASE_URL" in service.environment:
-            keys = ("DATABASE_URL", "POSTGRES_USER", "POSTGRES_PASSWORD")
-            digest = hashlib.sha256("\0".join(service.environment.get(key, "") for key in keys).encode()).hexdigest()
+        if service.schema and service.data_source.url:
+            digest = hashlib.sha256("\0".join(service.data_source).encode()).hexdigest()
             groups.setdefault(digest, []).append(service.name)
     return sorted(groups.values(), key=len, reverse=True)
-
-
-def active_profiles(service: Service) -> List[str]:
-    """Return the Spring profiles that the service would start with: a system property outranks the environment."""
-    properties = re.findall(r"-Dspring\.profiles\.active=(\S*)", service.environment.get("JAVA_OPTS", ""))
-    value = (
-        properties[-1]
-        if properties
-        else service.environment.get("spring_profiles_active", service.environment.get("SPRING_PROFILES_ACTIVE", ""))
-    )
-    return [profile.strip() for profile in value.split(",") if profile.strip()]
 
 
 def missing_migrations(applied: Sequence[str], expected: Sequence[str]) -> List[str]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import platform
 import sys
+from typing import Any
+
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 class OperationError(Exception):
@@ -16,6 +19,18 @@ class OperationError(Exception):
     Its text is the whole sentence for the operator: what was found, what was expected, what to do.
     It never holds a password, an e-mail address or a phone number.
     """
+
+
+def leave(module: Any, **result: Any) -> None:
+    """End a module with facts that were made without any secret.
+
+    Ansible masks every text that contains the value of a secret option: a password that is also a word (C(openlmis)) would spoil the
+    facts that later steps go by. The options themselves are told as Ansible does, without these values.
+    """
+    secret = {name for name, spec in module.argument_spec.items() if spec.get("no_log")}
+    told = {name: HIDDEN if name in secret and value is not None else value for name, value in module.params.items()}
+    module.no_log_values.clear()
+    module.exit_json(invocation={"module_args": told}, **result)
 
 
 def no_library(name: str) -> str:

@@ -25,11 +25,15 @@ def live(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
     with ThreadPoolExecutor(4) as pool:
         anew = pool.submit(host.made_anew, seen)
         site = pool.submit(host.ask_site, params, facts["components"])
-        answered = pool.submit(database.database_facts, params, facts)
+        answered = pool.submit(database.database_facts, params, seen, facts)
         registered = pool.submit(host.stale_registrations, seen, params["release"])
     return {
         "environment": deployment.environment_differences(seen),
+        "started_elsewhere": deployment.started_elsewhere(seen),
         "database": answered.result(),
+        "named": database.named_otherwise(params, seen, facts),
+        "names_taken": host.names_taken(seen),
+        "copied": host.copied(facts, params["backup_dir"]),
         "seconds_up": host.seconds_up(seen.project, time.time()),
         "made_anew": anew.result(),
         "container_files": host.container_files(seen, anew.result()),

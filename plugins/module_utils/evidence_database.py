@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.openlmis.operations.plugins.module_utils import database, server
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 FOREIGN_TABLES = """
 SELECT pg_get_userbyid(c.relowner), n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,11 +49,44 @@ FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolnam
 HAS_COLUMN = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
 
 
-def database_facts(params: Mapping[str, Any], facts: Mapping[str, Any]) -> Dict[str, Any]:
+# The options that name a database by themselves.
+NAMING = ("settings_file", "database_url", "login_host", "login_port", "login_db", "login_unix_socket", "connect_params")
+
+
+def named_otherwise(params: Mapping[str, Any], seen: server.Look, facts: Mapping[str, Any]) -> Dict[str, Any]:
+    """Tell whether the database that options name is the one that the components are given.
+
+    C(options) are those that name it, C(same) is None where nobody can tell, C(rendered) says which one the components are given.
+    """
+    options = [one for one in NAMING if params.get(one)]
+    if not options or facts["database"]["error"]:
+        return {"options": options, "same": None if options else True, "rendered": ""}
+    here = facts["database"]
+    try:
+        given = database.resolve_connection({**params, **dict.fromkeys(NAMING)}, seen.services)
+        told = f"{given.database} at {given.where()}"
+        if (given.host, given.port, given.database) == (here["host"], here["port"], here["name"]):
+            return {"options": options, "same": True, "rendered": told}
+        connection = database.connect(given, "openlmis.operations upgrade_check", autocommit=True)
+    except OperationError as error:
+        return {"options": options, "same": None, "rendered": str(error)}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT oid::bigint FROM pg_database WHERE datname = current_database()")
+            oid, system = cursor.fetchone()[0], database.system_identifier(cursor)
+    except database.psycopg2.Error as error:
+        raise database.database_error(error, given, "While the components' database was looked at", "Nothing was changed") from None
+    finally:
+        connection.close()
+    same = oid == here["oid"] and (system == here["system_identifier"] if system else None)
+    return {"options": options, "same": same, "rendered": told}
+
+
+def database_facts(params: Mapping[str, Any], seen: server.Look, facts: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what only the check asks the database; nothing of one that does not answer."""
     if facts["database"]["error"]:
         return {}
-    settings = database.resolve_connection(dict(params))
+    settings = database.resolve_connection(dict(params), seen.services)
     connection = database.connect(settings, "openlmis.operations upgrade_check", autocommit=True)
     try:
         with connection.cursor() as cursor:

@@ -10,25 +10,95 @@ import os
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, server
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, server, spring
 
 PROFILE_KEYS = ("spring_profiles_active", "SPRING_PROFILES_ACTIVE")
 MAIL_KEYS = ("MAIL_HOST", "SPRING_MAIL_HOST", "spring.mail.host", "spring_mail_host")
 
 
-def rendered(seen: server.Look) -> Dict[str, Any]:
+def rendered(seen: server.Look, unrendered: Sequence[str]) -> Dict[str, Any]:
     """Return what the files say, for those checks that a resumed run is held to as well."""
     texts = edits.read_texts(seen.files)
-    users = [service for service in seen.services if service.component and "DATABASE_URL" in service.environment]
-    bare = [service.name for service in users if "production" not in deployment.active_profiles(service)]
+    keepers = [service for service in seen.services if service.schema]
+    starts_with = profiles(seen)
+    bare = [service.name for service in keepers if "production" not in starts_with[service.name]]
     return {
+        "profiles": starts_with,
         "profile_places": {name: places(name, PROFILE_KEYS, seen.raw, texts, seen.src) for name in bare},
-        "url_ends": by_value((url_end(service.environment["DATABASE_URL"]), service.name) for service in users),
+        "lost_profiles": lost_profiles(seen, starts_with),
+        "without_url": [service.name for service in keepers if not service.data_source.url],
+        "url_ends": by_value((url_end(service.data_source.url), service.name) for service in keepers),
         "require_ssl": [one.name for one in seen.services if one.environment.get("REQUIRE_SSL", "").lower() == "true"],
         "base_urls": by_value((one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component),
         "mail_hosts": mail_of(seen.services),
         "moved_tags": moved_tags(seen),
+        "included_by": included_by(seen, unrendered),
     }
+
+
+def profiles(seen: server.Look) -> Dict[str, List[str]]:
+    """Return the Spring profiles that each service would start with; what its image sets counts where nothing else does."""
+    present, found = deployment.on_host(seen.client), {}
+    for service in seen.services:
+        image = present.get(deployment.full_name(service.image))
+        own = (seen.client.api.inspect_image(image)["Config"].get("Env") or []) if image and not service.profiles else []
+        baked = dict(one.partition("=")[::2] for one in own)
+        found[service.name] = service._replace(environment={**baked, **service.environment}).profiles
+    return found
+
+
+def lost_profiles(seen: server.Look, starts_with: Mapping[str, Sequence[str]]) -> Dict[str, Dict[str, Any]]:
+    """Return the services whose container runs with the profile production and that would start without it.
+
+    C(variables) are those that their entries refer to: the shell that started the containers had them.
+    """
+    found = {}
+    for service in seen.services:
+        container = seen.project.service(service.name)
+        if container is None or "production" in starts_with[service.name] or service.removable:
+            continue
+        config = container.attrs["Config"]
+        has = spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))
+        if "production" in spring.profiles(has):
+            referred = unset_variables(seen.raw["services"].get(service.name, {}).get("environment"), service.environment)
+            found[service.name] = {"renders": list(starts_with[service.name]), "variables": [referred[key] for key in PROFILE_KEYS if key in referred]}
+    return found
+
+
+def started_elsewhere(seen: server.Look) -> List[str]:
+    """Return the components that keep a schema and whose container was started with another database URL than Compose renders."""
+    found = []
+    for service in seen.services:
+        container = seen.project.service(service.name)
+        if container is None or not service.schema or container.status != "running":
+            continue
+        config = container.attrs["Config"]
+        had = spring.data_source(spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))).url
+        if had and had != service.data_source.url:
+            found.append(service.name)
+    return found
+
+
+def environment_of(config: Mapping[str, Any]) -> Dict[str, str]:
+    """Return the environment in an inspected container's or image's configuration."""
+    return dict(one.partition("=")[::2] for one in config.get("Env") or [])
+
+
+def unset_variables(raw: Any, values: Mapping[str, str]) -> Dict[str, str]:
+    """Return the variables, by the key of C(environment), that a service's entries consist of and that render as nothing."""
+    entries = dict(one.partition("=")[::2] for one in raw) if isinstance(raw, list) else dict(raw or {})
+    # An entry without a value is taken from the environment by its own name.
+    named = {key: deployment.variable_of(str(value)) if value not in (None, "") else key for key, value in entries.items()}
+    return {key: name for key, name in named.items() if name and not values.get(key)}
+
+
+def included_by(seen: server.Look, names: Sequence[str]) -> Dict[str, str]:
+    """Return the Compose profile by which each of these services, whose containers are there, would be rendered."""
+    found: Dict[str, str] = {}
+    for profile in deployment.compose_profiles(seen.src, seen.files, seen.project.name) if names else ():
+        services = deployment.render(seen.src, seen.files, seen.project.name, profile=profile).get("services", {})
+        found.update({name: profile for name in names if name in services and name not in found})
+    return found
 
 
 def by_value(pairs: Iterable[Tuple[str, str]]) -> Dict[str, List[str]]:
@@ -50,13 +120,13 @@ def url_end(url: str) -> str:
 
 def mail_of(services: Sequence[deployment.Service]) -> Dict[str, List[str]]:
     """Return the services by the mail host outside this server that they use; of every service, since a site's own sends mail as well."""
-    return by_value((outside(host, services), one.name) for one in services for host in mail_hosts(one.environment))
+    return by_value((outside(host, services), one.name) for one in services for host in mail_hosts(one))
 
 
-def mail_hosts(environment: Mapping[str, str]) -> List[str]:
-    """Return the mail hosts that a service's environment names, in whichever way Spring takes them."""
-    options = re.findall(r"-Dspring\.mail\.host=(\S+)", environment.get("JAVA_OPTS", ""))
-    return [environment[key] for key in MAIL_KEYS if environment.get(key)] + options
+def mail_hosts(service: deployment.Service) -> List[str]:
+    """Return the mail hosts that a service is given, in whichever way Spring takes them."""
+    named = [service.environment[key] for key in MAIL_KEYS if service.environment.get(key)]
+    return list(dict.fromkeys([*named, *filter(None, [service.given.value("spring.mail.host")])]))
 
 
 def outside(host: str, services: Sequence[deployment.Service]) -> str:
@@ -104,8 +174,7 @@ def service_lines(text: str, service: str) -> Iterator[Tuple[int, str]]:
 
 def moved_tags(seen: server.Look) -> Dict[str, Dict[str, str]]:
     """Return the services that start again from their tag, or stay, and whose tag means another image than the container runs."""
-    present = {tag: image["Id"] for image in seen.client.api.images() for tag in image["RepoTags"] or []}
-    found = {}
+    present, found = deployment.on_host(seen.client), {}
     for service in seen.services:
         container = seen.project.service(service.name)
         if container is None or service.component or service.one_shot:
@@ -113,27 +182,31 @@ def moved_tags(seen: server.Look) -> Dict[str, Dict[str, str]]:
         name, runs = container.attrs["Config"]["Image"], container.attrs["Image"]
         if "@" in name or name.startswith("sha256:"):
             continue
-        means = present.get(name if ":" in name.rpartition("/")[2] else name + ":latest", "")
+        means = present.get(deployment.full_name(name), "")
         if means != runs:
             found[service.name] = {"name": name, "runs": runs, "means": means}
     return found
 
 
 def environment_differences(seen: server.Look) -> List[Dict[str, Any]]:
-    """Return the variables that Compose renders with another value than the containers have, without the values."""
+    """Return the variables that Compose renders with another value than the containers have, without the values.
+
+    C(variable) is the one that an entry consists of where it renders as nothing and the container has a value.
+    """
     texts, found = edits.read_texts(seen.files), {}
     for service in seen.services:
         container = seen.project.service(service.name)
         if container is None or service.one_shot:
             continue
-        has = dict(one.partition("=")[::2] for one in container.attrs["Config"]["Env"] or [])
-        wanted = seen.rendered["services"][service.name].get("environment") or {}
-        for key, value in wanted.items():
+        has = environment_of(container.attrs["Config"])
+        referred = unset_variables(seen.raw["services"].get(service.name, {}).get("environment"), service.environment)
+        for key, value in (seen.rendered["services"][service.name].get("environment") or {}).items():
             # Compose doubles a $ in what it renders, so that the text could be a Compose file again.
             if value is None or has.get(key) in (str(value), str(value).replace("$$", "$")):
                 continue
             place = next(iter(places(service.name, [key], seen.raw, texts, seen.src)), "")
-            one = found.setdefault((key, place), {"key": key, "place": place, "services": [], "dollar": False})
+            one = found.setdefault((key, place), {"key": key, "place": place, "services": [], "dollar": False, "variable": ""})
             one["services"].append(service.name)
             one["dollar"] = one["dollar"] or "$" in has.get(key, "")
+            one["variable"] = one["variable"] or (referred.get(key, "") if has.get(key) else "")
     return sorted(found.values(), key=lambda one: (one["key"], one["place"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 import time
 from calendar import timegm
 from concurrent.futures import ThreadPoolExecutor
@@ -65,12 +66,48 @@ def made_anew(seen: server.Look) -> Dict[str, str]:
     return {name: version for name, version in made_by.items() if containers[name].name in names or version.startswith("1.")}
 
 
+def names_taken(seen: server.Look) -> Dict[str, str]:
+    """Return the names that Compose gives the services' containers and that containers of somebody else have, with these."""
+    try:
+        everybody = seen.client.api.containers(all=True)
+    except compose.docker.errors.DockerException as error:
+        raise OperationError(f"The Docker Engine did not list its containers ({error}). Look at its log.") from error
+    taken = {}
+    for row in everybody:
+        labels = row.get("Labels") or {}
+        if labels.get(compose.LABEL + "project") != seen.project.name:
+            taken.update({name.lstrip("/"): labels.get(compose.LABEL + "project", "") for name in row.get("Names") or []})
+    found = {}
+    for name, service in seen.rendered.get("services", {}).items():
+        wanted = service.get("container_name") or f"{seen.project.name}-{name}-1"
+        if wanted in taken:
+            found[name] = f"{wanted}, of " + (f"the project {taken[wanted]}" if taken[wanted] else "no Compose project")
+    return found
+
+
+def copied(facts: Mapping[str, Any], backup_dir: str) -> str:
+    """Try to copy the deployed files as the backup does, and throw the copy away; return why it fails, empty when it does not."""
+    project = facts["project"]
+    with tempfile.TemporaryDirectory(prefix=".openlmis-trial-", dir=writable(backups.existing(backup_dir))) as place:
+        try:
+            for part, source, paths in (("files", project["src"], project["deployed"]), ("outside", "/", project["deployed_outside"])):
+                backups.copy(place, part, source, [os.path.relpath(one, source) for one in paths])
+        except OperationError as error:
+            return str(error).replace(place, "the backup")
+    return ""
+
+
+def writable(folder: str) -> Optional[str]:
+    """Return the folder, None (the system's own for such things) where this user may not write to it."""
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
 def container_files(seen: server.Look, anew: Mapping[str, str]) -> Dict[str, List[str]]:
     """Return the files that were written into containers which are replaced, but for what nobody misses."""
     found = {}
     for service in seen.services:
         container = seen.project.service(service.name)
-        keeps = service.name in anew or (service.component and "DATABASE_URL" in service.environment)
+        keeps = service.name in anew or service.schema
         if container is None or not keeps:
             continue
         layer = ((container.attrs.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir", "")
@@ -230,7 +267,7 @@ def room(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
             needs.append(("a second database, for the proof or to roll back", mount["Source"], facts["database"]["size"]))
             break
     if facts["images_to_pull"]:
-        sizes = {tag.rpartition(":")[0]: image["Size"] for image in seen.client.api.images() for tag in image["RepoTags"] or []}
+        sizes = {deployment.split_image(tag)[0]: image["Size"] for image in seen.client.api.images() for tag in image["RepoTags"] or []}
         size = sum(sizes.get(deployment.split_image(image)[0], IMAGE_SIZE) for image in facts["images_to_pull"])
         needs.append(("images", seen.client.info()["DockerRootDir"], size))
     return by_file_system(needs)
@@ -266,7 +303,7 @@ def dump(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
     if facts["database"].get("container"):
         return {"found": "that of the database's own image", "problem": ""}
     try:
-        settings, version = database.resolve_connection(dict(params)), facts["database"]["server_version"]
+        settings, version = database.resolve_connection(dict(params), seen.services), facts["database"]["server_version"]
         if params["backup_image"]:
             clients.require_fitting(seen.client, params["backup_image"], version, "check")
             return {"found": f"that of the image {params['backup_image']}", "problem": ""}

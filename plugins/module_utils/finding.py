@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -61,6 +62,16 @@ def verdict(findings: Sequence[Finding], purpose: str) -> str:
         return f"refused  {len(refused)} of {len(findings)} checks refuse: {listed(refused)}."
     noted = {0: "no warning", 1: "1 warning"}.get(warnings, f"{warnings} warnings")
     return f"ready    {purpose}: {len(findings)} checks, {noted}. Nothing was changed."
+
+
+def pasted(values: Mapping[str, Any]) -> str:
+    """Return a mapping in one line of YAML that can be pasted as a variable's value."""
+    return "{%s}" % ", ".join(f"{key}: {_plain(value)}" for key, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    text = str(value)
+    return text if re.match(r"[A-Za-z][\w./-]*(:[\w.-]+)?$", text) else "'%s'" % text.replace("'", "''")
 
 
 def listed(names: Sequence[str]) -> str:

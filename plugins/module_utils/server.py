@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import (
+    classification,
     compose,
     database,
     deployment,
@@ -77,10 +78,9 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
     """
     client, src, files, project, rendered, _raw, services = seen
     release = params["release"]
-    planned, images = outlook.plan(params, project.name, files, services)
+    planned, images, future = outlook.plan(params, project, files, services)
     deployed, outside = deployed_paths(_deployment_paths(rendered, src, files) + [edit.path for edit in planned], src)
-    first = deployment.started_first(services)
-    facts = {
+    facts: Dict[str, Any] = {
         "project": {
             "name": project.name,
             "src": src,
@@ -90,17 +90,19 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
             "deployed_outside": outside,
             "unlabelled_networks": unlabelled_networks(client, rendered),
         },
-        "services": {service.name: _service_facts(project, service, release, images, first) for service in services},
+        "services": {service.name: _service_facts(project, service, release, images) for service in services},
         "running_images": running_images(project, services),
         "restarts": any(_restarts(project, service) for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
         "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
     }
+    facts["exited"] = sorted(name for name, one in facts["services"].items() if not one["component"] and one["status"] == "exited")
     facts["built_images"] = built_images(client, project, rendered)
-    facts["images_to_pull"] = images_to_pull(client, facts["services"], edits.added_services(services, release))
+    facts["images_to_pull"] = images_to_pull(client, project, future, facts["services"], edits.added_services(services, release))
     facts["components"] = _components(services, release, params["migrations"])
-    facts["database"] = _database_facts(params, project, facts["components"])
+    facts["database"] = _database_facts(params, seen, facts["components"])
+    facts["unrendered"] = _classify(facts, seen, release)
     histories = facts["database"].pop("histories", None)
     known = deployment.known_releases(release)
     facts["histories"] = _history_facts(histories, facts["components"], known, params["migrations"])
@@ -124,16 +126,57 @@ def _find_running(client: Any, project_src: str, _files: Sequence[str], project_
     return compose.find_project(client, project_src, project_name)
 
 
-def images_to_pull(client: Any, services: Mapping[str, Mapping[str, Any]], added: Mapping[str, str]) -> List[str]:
-    """Return the images of the release that are not on this host: those of components and of added services, no other."""
-    wanted = {s["target_image"] for s in services.values() if s["component"] and s["target_image"]} | set(added.values())
-    present = {name for image in client.api.images() for name in (image["RepoTags"] or []) + (image["RepoDigests"] or [])}
-    return sorted(one for one in wanted if one not in present and f"{one}:latest" not in present)
+def images_to_pull(
+    client: Any,
+    project: compose.Project,
+    future: Sequence[deployment.Service],
+    services: Mapping[str, Mapping[str, Any]],
+    added: Mapping[str, str],
+) -> List[str]:
+    """Return the images that the release's start needs and that are not on this host.
+
+    These are the images of components, of added services, of services whose image the prepared files change, and of services
+    without a container. The image of any other is the one that its container runs: a tag such as the database's must not change
+    under the data.
+    """
+    wanted = {one["target_image"] for one in services.values() if one["component"] and one["target_image"]} | set(added.values())
+    now = {name: one["image"] for name, one in services.items()}
+    for service in future:
+        runs = now.get(service.name) == service.image and project.service(service.name) is not None
+        if service.component is None and service.image and not service.built and not runs:
+            wanted.add(service.image)
+    present = deployment.on_host(client)
+    return sorted(one for one in wanted if deployment.full_name(one) not in present)
+
+
+def _classify(facts: Dict[str, Any], seen: Look, release: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+    """Add to the services' facts what each of them is; return what those are that Compose does not render."""
+    attributes = {name: found[0].attrs for name, found in seen.project.services().items()}
+    server = {facts["database"].get("service"), facts["database"].get("server_service")} - {None}
+    server |= {name for name, one in attributes.items() if classification.serves(one)}
+    hosts, connected = classification.database_hosts(seen.services), set(facts["database"].get("sessions") or ())
+    users = (classification.rendered_users(seen.services) | connected) - server
+    for service in seen.services:
+        found = attributes.get(service.name, {})
+        uses = service.name in users and not service.stopped_for_upgrade
+        kind = classification.kind_of(service, found, service.name in server or service.name in hosts, uses)
+        facts["services"][service.name].update(
+            kind=kind,
+            uses_database=uses,
+            one_shot=service.one_shot or kind == classification.ONE_SHOT,
+            # What uses the database must not be there before the components, whose schemas may be at work.
+            started_first=kind != classification.USER,
+        )
+    first = deployment.started_first(seen.services)
+    for name, one in facts["services"].items():
+        one["started_first"] = one["started_first"] and name in first
+    unrendered = {name: one for name, one in attributes.items() if name and name not in facts["services"]}
+    return classification.outside_rendering(unrendered, hosts, connected, release)
 
 
 def built_images(client: Any, project: compose.Project, rendered: Mapping[str, Any]) -> List[Dict[str, str]]:
     """Return what is built here and runs under the name that docker-compose 1 gave it: the name that Compose v2 wants, and the id."""
-    present = {name for image in client.api.images() for name in image["RepoTags"] or []}
+    present = deployment.on_host(client)
     found = []
     for name, service in sorted(rendered.get("services", {}).items()):
         container, wanted = project.service(name), f"{project.name}-{name}"
@@ -209,7 +252,7 @@ def deployed_paths(paths: Sequence[str], src: str) -> Tuple[List[str], List[str]
 
 
 def _service_facts(
-    project: Any, service: deployment.Service, release: Mapping[str, Any], images: Mapping[str, str], first: Sequence[str]
+    project: Any, service: deployment.Service, release: Mapping[str, Any], images: Mapping[str, str]
 ) -> Dict[str, Any]:
     container = project.service(service.name)
     attributes = container.attrs if container is not None else {}
@@ -220,13 +263,11 @@ def _service_facts(
         "component": service.component,
         "ui": service.component is not None and service.component == release.get("user_interface"),
         "stopped_for_upgrade": service.stopped_for_upgrade,
-        "started_first": service.name in first,
         "target_image": target,
         "current": service.component is None or service.image == target,
         "stale": service.component is not None and running not in (None, target),
-        "one_shot": service.one_shot,
-        "profiles": deployment.active_profiles(service),
-        "uses_database": "DATABASE_URL" in service.environment and service.component is not None,
+        "schema": service.schema,
+        "profiles": service.profiles,
         "container": container.id if container is not None else None,
         "container_name": container.name if container is not None else None,
         "running_image": running,
@@ -269,10 +310,11 @@ def _components(
     return found
 
 
-def _database_facts(params: Mapping[str, Any], project: Any, components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+def _database_facts(params: Mapping[str, Any], seen: Look, components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     unknown = {"identity": None, "users": None}
+    project = seen.project
     try:
-        settings = database.resolve_connection(params)
+        settings = database.resolve_connection(dict(params), seen.services)
     except OperationError as error:
         # Such as a container that does not run: waiting does not help.
         return {"error": str(error), "may_come": False, **unknown}
@@ -284,6 +326,7 @@ def _database_facts(params: Mapping[str, Any], project: Any, components: Sequenc
         with connection.cursor() as cursor:
             cursor.execute(SESSION)
             facts = _query_database(cursor, components)
+            facts.update(_sessions(cursor, project))
     except database.psycopg2.Error as error:
         told = database.database_error(error, settings, "While the server was looked at", "Nothing was changed")
         return {"error": str(told), "may_come": True, **unknown}
@@ -304,6 +347,41 @@ def _database_facts(params: Mapping[str, Any], project: Any, components: Sequenc
     place = ("mounts",) if container is not None else ("host", "port")
     facts["identity"] = {key: facts.get(key) for key in ("name", "oid", "system_identifier", *place)}
     return facts
+
+
+# Our own sessions are no users'; a session through a socket has no address.
+SESSIONS = """
+SELECT datname = current_database(), datname::text, coalesce(host(client_addr), ''), count(*)::int FROM pg_stat_activity
+WHERE datname IS NOT NULL AND pid <> pg_backend_pid() AND state IS NOT NULL
+AND coalesce(application_name, '') NOT LIKE 'openlmis.operations%%' GROUP BY 1, 2, 3
+"""
+
+
+def _sessions(cursor: Any, project: compose.Project) -> Dict[str, Any]:
+    """Return who is in the database at this moment.
+
+    C(sessions) counts them by service, C(other_sessions) by the address of others; C(elsewhere) has the services with sessions in
+    other databases of the server, by database. C(server_service) is the service that the server itself is, C(seen_from) the
+    address that it sees this host at.
+    """
+    cursor.execute(SESSIONS)
+    rows = cursor.fetchall()
+    counts = {address: count for here, _name, address, count in rows if here}
+    addresses = {name: set().union(*map(compose.container_addresses, found)) for name, found in project.services().items()}
+    known = set().union(*addresses.values()) if addresses else set()
+    elsewhere: Dict[str, List[str]] = {}
+    for here, name, address, _count in rows:
+        if not here:
+            elsewhere.setdefault(name, []).extend(one for one, held in addresses.items() if address in held)
+    cursor.execute("SELECT host(inet_server_addr()), host(inet_client_addr())")
+    server, client = cursor.fetchone()
+    return {
+        "sessions": classification.session_users(counts, addresses),
+        "other_sessions": {address: count for address, count in sorted(counts.items()) if address and address not in known},
+        "elsewhere": {name: sorted(set(found)) for name, found in elsewhere.items() if found},
+        "server_service": next((name for name, held in addresses.items() if server in held), None),
+        "seen_from": client,
+    }
 
 
 def _one(cursor: Any, sql: str, *values: Any) -> Any:

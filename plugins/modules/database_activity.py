@@ -101,7 +101,7 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, counting, database
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 NAME = "openlmis.operations database_activity"
 
@@ -165,7 +165,7 @@ def main() -> None:
             backups.write(dest, result["baseline"])
     except OSError as error:
         module.fail_json(msg=f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and run again.")
-    module.exit_json(changed=written, **result)
+    leave(module, changed=written, **result)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
     database,
     progress,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.restoring import room_problem
 
 try:
@@ -570,7 +570,7 @@ def main() -> None:
     try:
         with progress.Progress(module.params["progress_file"]) as progressing:
             result = Backup(module, progressing).run()
-        module.exit_json(**result)
+        leave(module, **result)
     except OperationError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -165,7 +165,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
 
 WORK = "/openlmis-backup"
@@ -539,7 +539,7 @@ def main() -> None:
                 if not module.check_mode:
                     result.update(copy.restore())
                     result["lines"] = said(result)
-        module.exit_json(**{"changed": True, **result})
+        leave(module, **{"changed": True, **result})
     except OperationError as error:
         module.fail_json(msg=str(error))
     except database.psycopg2.Error as error:

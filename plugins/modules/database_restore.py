@@ -156,7 +156,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
 from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 SETTINGS = """
 SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s
@@ -458,7 +458,7 @@ def main() -> None:
             result["changed"] = result["strategy"] != "done"
             if result["changed"] and not module.check_mode:
                 result["duration"] = restore.restore()
-        module.exit_json(**result)
+        leave(module, **result)
     except OperationError as error:
         module.fail_json(msg=str(error))
     except database.psycopg2.Error as error:

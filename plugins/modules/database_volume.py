@@ -23,11 +23,6 @@ extends_documentation_fragment:
 options:
   project_src:
     required: true
-  compose_files:
-    description: Compose files of the deployment; those that Compose loads on its own when empty.
-    type: list
-    elements: str
-    default: []
   mounts:
     description: Where the database's data lay, destination to name of the volume, as M(openlmis.operations.server_info) tells it.
     type: dict
@@ -96,7 +91,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, deployment, server
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 
 def service_called(rendered: Mapping[str, Any], host: str) -> Optional[str]:
@@ -162,7 +157,6 @@ def main() -> None:
     spec = database.connection_argument_spec()
     spec["project_src"]["required"] = True
     spec.update(
-        compose_files={"type": "list", "elements": "str", "default": []},
         mounts={"type": "dict", "default": {}},
         dest={"type": "path", "required": True},
     )
@@ -186,7 +180,7 @@ def main() -> None:
             with open(os.open(dest + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
                 stream.write(text)
             os.replace(dest + ".new", dest)
-    module.exit_json(changed=changed, **result)
+    leave(module, changed=changed, **result)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, harmless, restoring
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 MARK = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 
@@ -155,7 +155,7 @@ def main() -> None:
     except OperationError as error:
         module.fail_json(msg=str(error))
     changed = bool(result["addresses"] or result["transfers"] or result["tokens"])
-    module.exit_json(changed=changed, verified=True, duration=round(time.monotonic() - begin, 3), lines=lines(result), **result)
+    leave(module, changed=changed, verified=True, duration=round(time.monotonic() - begin, 3), lines=lines(result), **result)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ description:
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
-  - openlmis.operations.database
   - openlmis.operations.server
+  - openlmis.operations.database
 options:
   project_src:
     description: Directory of the deployment's Compose file.
@@ -125,7 +125,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, table, verdict
 
 # They look at the database that is replaced.
@@ -148,10 +148,12 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "starts": starts,
         "docker": versions,
         "named": params["release"].get("services") or {},
+        "user_interface": params["release"]["user_interface"],
+        "compose_profiles": deployment.chosen_profiles(seen.src),
         "without_way_back": False,
         "discard_files": [],
-        "rendered": evidence.rendered(seen),
-        "outlook": outlook.look(params, seen.project, seen.files, seen.services),
+        "rendered": evidence.rendered(seen, list(facts["unrendered"])),
+        "outlook": outlook.look(params, seen.project, seen.files, seen.services, seen.rendered),
         "live": {},
     }
     # What the upgrade would refuse of the files is better known before a long restore than after it.
@@ -184,7 +186,7 @@ def main() -> None:
     require_docker(module)
     require_psycopg2(module)
     try:
-        module.exit_json(changed=False, **check(module.params))
+        leave(module, changed=False, **check(module.params))
     except OperationError as error:
         module.fail_json(msg=str(error))
 

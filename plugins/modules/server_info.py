@@ -16,8 +16,8 @@ description:
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
-  - openlmis.operations.database
   - openlmis.operations.server
+  - openlmis.operations.database
 options:
   project_src:
     description: Directory of the deployment's Compose file.
@@ -110,7 +110,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils import server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 SECOND_LOOK = 1.0  # seconds
 
@@ -134,7 +134,7 @@ def main() -> None:
     require_docker(module)
     require_psycopg2(module)
     try:
-        module.exit_json(changed=False, server=look(module.params))
+        leave(module, changed=False, server=look(module.params))
     except OperationError as error:
         module.fail_json(msg=str(error))
 

@@ -328,7 +328,7 @@ class SmokeTest:
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         if self.connection is None:
-            self.connection = connect(resolve_connection(dict(self.params)), "openlmis smoke_test", autocommit=True)
+            self.connection = connect(resolve_connection(dict(self.params)), "openlmis.operations smoke_test", autocommit=True)
         with self.connection.cursor() as cursor:
             cursor.execute(query, values)
             names = [column[0] for column in cursor.description]

@@ -16,8 +16,8 @@ description:
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
-  - openlmis.operations.database
   - openlmis.operations.server
+  - openlmis.operations.database
 options:
   project_src:
     description: Directory of the deployment's Compose file.
@@ -146,10 +146,10 @@ server:
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import checks, evidence, outlook, server
+from ansible_collections.openlmis.operations.plugins.module_utils import checks, deployment, evidence, outlook, server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, WARNING, table, verdict
 
 
@@ -176,13 +176,15 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "docker": versions,
         "images": params["images"],
         "named": params["release"].get("services") or {},
+        "user_interface": params["release"]["user_interface"],
+        "compose_profiles": deployment.chosen_profiles(seen.src),
         "base_url": params["base_url"],
         "staging": params["staging"],
         "mail_hosts": params["mail_hosts"],
         "without_way_back": params["without_way_back"],
         "discard_files": params["discard_container_files"],
-        "rendered": evidence.rendered(seen),
-        "outlook": outlook.look(params, seen.project, seen.files, seen.services),
+        "rendered": evidence.rendered(seen, list(facts["unrendered"])),
+        "outlook": outlook.look(params, seen.project, seen.files, seen.services, seen.rendered),
         "live": {} if resumed else evidence.live(seen, facts, params),
     }
     findings = checks.findings(known, resumed)
@@ -229,7 +231,7 @@ def main() -> None:
     require_docker(module)
     require_psycopg2(module)
     try:
-        module.exit_json(changed=False, **check(module.params))
+        leave(module, changed=False, **check(module.params))
     except OperationError as error:
         module.fail_json(msg=str(error))
 

@@ -178,7 +178,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
     require_psycopg2,
     resolve_connection,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 
 try:
     import psycopg2
@@ -771,7 +771,7 @@ def main() -> None:
             result = migrate(module.params, module.check_mode, module._diff, module.warn, progressing)
     except OperationError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    leave(module, **result)
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.web import (
     site_argument_spec,
 )
 
-NAME = "openlmis wait_for_release"
+NAME = "openlmis.operations wait_for_release"
 REQUEST_TIMEOUT = 10.0  # seconds
 SECOND_LOOK = 1.0  # seconds; longer than `docker restart` leaves a container stopped
 TIDY_AGAIN = 10.0  # seconds between looks for stale registrations, while something is still lacking

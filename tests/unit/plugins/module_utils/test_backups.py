@@ -80,6 +80,15 @@ def test_a_finished_backup_is_private_and_read_back(tmp_path):
     assert backups.damages(str(folder), read) == []
 
 
+def test_a_folder_in_a_folder_is_copied_once(tmp_path):
+    (tmp_path / "server" / "config" / "x").mkdir(parents=True)
+    (tmp_path / "server" / "config" / "x" / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "server" / "config2").mkdir()
+    backups.copy(str(tmp_path / "backup"), "files", str(tmp_path / "server"), ["config/x", "config", "config/x/Dockerfile", "config2", "config"])
+    assert (tmp_path / "backup" / "files" / "config" / "x" / "Dockerfile").read_text() == "FROM scratch"
+    assert (tmp_path / "backup" / "files" / "config2").is_dir()
+
+
 def test_files_are_copied_as_they_are_and_a_missing_one_is_named(tmp_path):
     source, folder = tmp_path / "server", tmp_path / "backup"
     (source / "config").mkdir(parents=True)

@@ -21,14 +21,16 @@ SERVICE = {
     "running_image": "openlmis/auth:3.2.0",
     "stale": True,
     "profiles": ["production"],
-    "uses_database": True,
+    "schema": "auth",
+    "uses_database": False,
+    "kind": "component",
     "status": "running",
     "oom_killed": False,
     "restart_count": 0,
     "restart_policy": "",
 }
-UI = dict(SERVICE, image="openlmis/reference-ui:5.0.7", component="reference-ui", ui=True, uses_database=False)
-DATABASE_SERVICE = dict(SERVICE, image="openlmis/postgres:9.6-postgis", component=None, uses_database=False, stale=False)
+UI = dict(SERVICE, image="openlmis/reference-ui:5.0.7", component="reference-ui", ui=True, schema="")
+DATABASE_SERVICE = dict(SERVICE, image="openlmis/postgres:9.6-postgis", component=None, schema="", stale=False, kind="database")
 FACTS = {
     "state": "start",
     "release": "3.3.1",
@@ -37,9 +39,17 @@ FACTS = {
     "begun_from": "3.3.1",
     "services": {"auth": SERVICE, "cce": dict(SERVICE, component="cce"), "reference-ui": UI, "db": DATABASE_SERVICE},
     "database_groups": [["auth", "cce"]],
+    "unrendered": {},
+    "project": {"deployed": ["/opt/lmis/.env"]},
     "database": {
         "error": None,
         "name": "open_lmis",
+        "host": "db",
+        "server_service": "db",
+        "sessions": {"auth": 10},
+        "other_sessions": {},
+        "elsewhere": {},
+        "seen_from": "172.18.0.1",
         "server_version": "9.6.24",
         "size": 8 << 20,
         "user": "postgres",
@@ -71,19 +81,26 @@ FACTS = {
         "files": ["/opt/lmis/docker-compose.yml"],
         "files_chosen": False,
         "started_with": [],
+        "prepared": False,
         "components": ["auth", "cce", "reference-ui"],
         "strangers": [],
-        "after": {"changes": 1, "left": [], "other": [], "unprotected": [], "other_database": []},
+        "after": {"changes": 1, "left": [], "other": [], "unprotected": [], "other_database": [], "differences": []},
     },
     "docker": {"engine": "20.10.24+dfsg1", "compose": "2.26.1-4"},
     "images": {},
     "named": {},
+    "user_interface": "reference-ui",
+    "compose_profiles": [],
     "base_url": "https://lmis.example.org",
     "staging": False,
     "without_way_back": False,
     "discard_files": [],
     "rendered": {
+        "profiles": {"auth": ["production"], "cce": ["production"], "reference-ui": []},
         "profile_places": {},
+        "lost_profiles": {},
+        "without_url": [],
+        "included_by": {},
         "url_ends": {},
         "require_ssl": ["nginx"],
         "base_urls": {"https://lmis.example.org": ["auth", "cce"]},
@@ -92,6 +109,10 @@ FACTS = {
     },
     "live": {
         "environment": [],
+        "named": {"options": [], "same": True, "rendered": ""},
+        "started_elsewhere": [],
+        "names_taken": {},
+        "copied": "",
         "database": {"foreign_tables": {}, "unreadable_tables": [], "long_transactions": [], "transfer_hosts": ["ftp.example.org"]},
         "seconds_up": {"auth": 86400},
         "made_anew": {},
@@ -141,7 +162,11 @@ NATIONAL = dict(UI, image="moh/ui:1.2", target_image=None)
 FULL = {"path": "/var", "free": 8 << 20, "needs": [("the backup", 8 << 20)]}
 WAY_BACK = {"may_create_database": False, "owns_database": False, "owner": "rdsadmin"}
 UNPUBLISHED = {"asked": True, "stale": [], "error": "consul publishes its port to nobody: run this on the Docker host.", "elsewhere": True}
-DOLLAR = {"key": "MAIL_PASSWORD", "place": "settings.env line 40", "services": ["notification"], "dollar": True}
+DOLLAR = {"key": "MAIL_PASSWORD", "place": "settings.env line 40", "services": ["notification"], "dollar": True, "variable": ""}
+
+LEFT_OUT = {"image": "openlmis/cce:1.0.0", "container_name": "lmis-cce-1", "component": "cce", "uses_database": False, "running": True, "kind": "component"}
+SAME_TAG = {"service": "db", "place": "image", "before": "openlmis/postgres:3.2.0", "after": "openlmis/postgres:4.0.0", "raw": "openlmis/postgres:${V}"}
+UNSET = {"key": "LOCALE", "place": "", "services": ["auth"], "dollar": False, "variable": "OL_LOCALE"}
 
 # What arms a trap: the fact, the check that has to refuse, and words of the evidence and of the remedy.
 REFUSALS = [
@@ -158,17 +183,26 @@ REFUSALS = [
     ("live/database/clashing_auth_users", 3, "auth users", "3 users", "new ids"),
     ("live/database/foreign_tables", FOREIGN, "privileges", "lmis_owner owns auth.auth_users", 'GRANT "lmis_owner" TO "postgres"'),
     ("live/database/unreadable_tables", ["moh.notes"], "privileges", "may not read moh.notes", "GRANT SELECT"),
-    ("services/cce/profiles", ["demo-data", "refresh-db"], "production profile", "cce renders with demo-data,refresh-db", "docker compose config"),
-    ("services/cce/profiles", [], "production profile", "cce renders with no profile", "spring_profiles_active=production"),
+    ("rendered/profiles/cce", ["demo-data", "refresh-db"], "production profile", "cce renders with demo-data,refresh-db", "docker compose config"),
+    ("rendered/profiles/cce", [], "production profile", "cce renders with no profile", "spring_profiles_active=production"),
+    ("rendered/lost_profiles", {"hapifhir": {"renders": [], "variables": ["P"]}}, "production profile", "hapifhir's container has it", "{P: production}"),
+    ("rendered/without_url", ["cce"], "database URL", "cce render no DATABASE_URL", "env_file"),
+    ("unrendered", {"cce": LEFT_OUT}, "services", "cce (openlmis/cce:1.0.0, a component): the container runs", "docker rm --force lmis-cce-1"),
+    ("live/named", {"options": ["settings_file"], "same": False, "rendered": "a at b"}, "database in use", "given another one: a at b", "Leave openlmis_settings_file"),
+    ("live/started_elsewhere", ["cce"], "database in use", "cce were started with another DATABASE_URL", "docker inspect"),
+    ("live/names_taken", {"db": "lmis-db, of no Compose project"}, "container names", "as a container that is there: lmis-db", "docker rm lmis-db"),
+    ("live/copied", "The files were not all copied. Fix that", "copy of the files", "not all copied", "Fix that"),
+    ("outlook/after/differences", [SAME_TAG], "change of versions", "db would run openlmis/postgres:4.0.0 and not", "image: openlmis/postgres:3.2.0 for db"),
+    ("live/environment", [UNSET], "settings", "OL_LOCALE is not set here", "openlmis_compose_environment: {OL_LOCALE: "),
     ("database_groups", [["auth"], ["cce"]], "database URL", "in these groups: auth; cce", "remove what sets one apart"),
     ("database_groups", [], "database URL", "no component renders a DATABASE_URL", "Set DATABASE_URL"),
     ("rendered/url_ends", {"sslmode=require": ["auth"]}, "end of database URL", "ends in sslmode=require of auth", "&ApplicationName"),
     ("live/environment", [DOLLAR], "settings", "MAIL_PASSWORD (settings.env line 40) for notification", "every $ as $$"),
     ("base_url", "http://lmis.example.org", "https", "nginx renders REQUIRE_SSL=true", "https address"),
     ("images", {"ref-ui": "x:1"}, "images", "names ref-ui", "Correct the name"),
-    ("images", {"cce": "keep"}, "images", "keeps the image of cce, which has a schema", "openlmis_images: {cce:"),
+    ("images", {"cce": "keep"}, "images", "keeps the image of cce, which keeps a schema", "openlmis_images: {cce:"),
     ("services/cce/target_image", None, "images", "cce runs openlmis/auth:3.2.0", "openlmis_images: {cce:"),
-    ("services/reference-ui", NATIONAL, "national UI", "reference-ui runs moh/ui:1.2", "openlmis_images: {reference-ui: keep}"),
+    ("services/reference-ui", NATIONAL, "national UI", "reference-ui runs moh/ui:1.2", "openlmis_images: {reference-ui: '<image>:<tag>'}"),
     ("services/reference-ui", dict(NATIONAL, component=None, ui=False), "national UI", "runs moh/ui:1.2", "openlmis_components: {reference-ui: "),
     ("rendered/moved_tags", {"db": MEANS}, "moved tags", "means sha256:bbbb", "docker tag sha256:aaaaaaaaaaaa openlmis/postgres:9.6-postgis"),
     ("services/auth/status", "exited", "containers", "auth is exited", "docker compose ps"),
@@ -228,7 +262,7 @@ def test_every_check_can_say_something_else_than_ok():
 
 
 def test_the_profile_names_what_comes_before_the_settings_file():
-    facts = changed("services/cce/profiles", [])
+    facts = changed("rendered/profiles/cce", [])
     facts["rendered"]["profile_places"] = {"cce": ["docker-compose.override.yml line 4", "settings.env line 15"]}
     found = "cce renders with no profile (docker-compose.override.yml line 4, which comes before settings.env line 15)"
     assert found in outcome(facts, "production profile").found
@@ -340,7 +374,7 @@ def test_a_resumed_run_is_held_to_the_invariants():
     assert [finding.check for finding in checks.findings(FACTS, True)] == [name for name in checks.CHECKS if name in checks.INVARIANTS]
     facts = changed("services/auth/status", "exited")
     facts["release"] = None
-    facts["services"]["cce"]["profiles"] = []
+    facts["rendered"]["profiles"]["cce"] = []
     assert refused(facts, resumed=True) == ["production profile"]
 
 

@@ -15,14 +15,15 @@ OUTLOOK = {
     "started_with": ["/srv/docker-compose.yml"],
     "components": ["auth", "reference-ui"],
     "strangers": [],
-    "after": {"changes": 3, "left": [], "other": [], "unprotected": [], "other_database": []},
+    "after": {"changes": 3, "left": [], "other": [], "unprotected": [], "other_database": [], "differences": []},
+    "prepared": False,
 }
 CHECKS = (checks_layout.check_compose_files, checks_layout.check_project_name, checks_layout.check_change)
 
 
 def findings(**changed):
     """What the three checks find when something is otherwise than it should be."""
-    return [check({"outlook": {**OUTLOOK, **changed}}) for check in CHECKS]
+    return [check({"outlook": {**OUTLOOK, **changed}, "named": {"ui": "reference-ui"}, "database": {"service": "db"}}) for check in CHECKS]
 
 
 def statuses(**changed):
@@ -55,7 +56,7 @@ def test_an_image_for_what_is_no_component_is_refused():
     finding = findings(strangers=["front"])[2]
     assert finding.status == "refused"
     assert finding.expected.endswith("auth, reference-ui")
-    assert "openlmis_components: {front: <component>}" in finding.remedy
+    assert "openlmis_components: {ui: reference-ui, front: '<component>'}" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,19 @@ def test_what_would_be_wrong_after_the_change_is_refused(changed, said):
     assert finding.status == "refused"
     assert said in finding.found
     assert finding.remedy
+
+
+PORT = {"service": "nginx", "place": "ports"}
+
+
+def test_a_change_of_what_the_release_does_not_ask_for_is_refused():
+    finding = findings(after={**OUTLOOK["after"], "differences": [PORT]})[2]
+    assert finding.status == "refused"
+    assert "nginx: ports" in finding.found
+    assert "openlmis_target_files" in finding.remedy
+
+
+def test_a_job_may_change_more_in_prepared_files_but_not_the_database():
+    finding = findings(after={**OUTLOOK["after"], "differences": [PORT]}, prepared=True)[2]
+    assert (finding.status, "nginx: ports" in finding.found) == ("warning", True)
+    assert findings(after={**OUTLOOK["after"], "differences": [PORT, {"service": "db", "place": "volumes"}]}, prepared=True)[2].status == "refused"

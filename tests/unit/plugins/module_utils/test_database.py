@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import psycopg2
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import database
+from ansible_collections.openlmis.operations.plugins.module_utils import database, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 URL = "jdbc:postgresql://db:5432/open_lmis"
@@ -375,4 +375,44 @@ def test_an_error_without_a_state_is_a_lost_connection():
 
 def test_the_host_is_named_by_the_project_s_own_file_without_a_look_for_containers(tmp_path):
     (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\nPOSTGRES_USER=lmis\nPOSTGRES_PASSWORD=p\n")
-    assert database.named_host({"project_src": str(tmp_path)}) == "db"
+    assert database.named_host({"settings_file": str(tmp_path / ".env"), "project_src": str(tmp_path)}) == "db"
+
+
+def test_a_java_socket_factory_is_refused_unless_an_address_is_named():
+    url = "jdbc:postgresql:///open_lmis?cloudSqlInstance=a:b:c&socketFactory=com.example.SocketFactory&user=lmis&password=p"
+    with pytest.raises(OperationError, match="connects through the Java class com.example.SocketFactory.*openlmis_login_host"):
+        database.resolve_connection({"database_url": url})
+    assert database.resolve_connection({"database_url": url, "login_host": "10.0.0.9"}).host == "10.0.0.9"
+
+
+def given(name, schema, **environment):
+    return deployment.Service(name, "", "", name if schema else None, False, environment, True, False, schema=schema)
+
+
+COMPONENTS = [
+    given("auth", "auth", DATABASE_URL="jdbc:postgresql://pg.example.org/lmis", POSTGRES_USER="lmis", POSTGRES_PASSWORD="p"),
+    given("superset", "", DATABASE_URL="postgresql://elsewhere/bi"),
+]
+
+
+def test_the_database_is_the_one_that_the_components_render(tmp_path, monkeypatch):
+    """A left-over settings.env beside the Compose file, or this process's environment, says nothing."""
+    (tmp_path / "settings.env").write_text("DATABASE_URL=jdbc:postgresql://left-over/old\nPOSTGRES_USER=x\nPOSTGRES_PASSWORD=y\n")
+    monkeypatch.setenv("DATABASE_URL", "jdbc:postgresql://environment/other")
+    params = {"project_src": str(tmp_path), "release": {"name": "3.4.0"}}
+    found = database.resolve_connection(params, COMPONENTS, find_container=False)
+    assert (found.host, found.database, found.user, found.password) == ("pg.example.org", "lmis", "lmis", "p")
+    assert found.password_source == "POSTGRES_PASSWORD in what Compose renders for auth"
+
+
+def test_components_that_render_different_databases_are_named_without_them():
+    services = [*COMPONENTS, given("cce", "cce", DATABASE_URL="jdbc:postgresql://pg.example.org/other", POSTGRES_PASSWORD="s3cret")]
+    with pytest.raises(OperationError, match="in these groups: auth; cce") as raised:
+        database.resolve_connection({"project_src": "/srv", "release": {"name": "3.4.0"}}, services, find_container=False)
+    assert "s3cret" not in str(raised.value)
+    assert "example.org" not in str(raised.value)
+
+
+def test_components_without_a_database_are_refused():
+    with pytest.raises(OperationError, match="No component of the Compose project at /srv renders a DATABASE_URL"):
+        database.resolve_connection({"project_src": "/srv", "release": {"name": "3.4.0"}}, COMPONENTS[1:], find_container=False)

@@ -64,6 +64,8 @@ def test_only_what_holds_no_data_is_removed_for_the_upgrade():
         ("openlmis/auth", ("openlmis/auth", "")),
         ("registry:5000/openlmis/auth", ("registry:5000/openlmis/auth", "")),
         ("registry:5000/openlmis/auth:1@sha256:abc", ("registry:5000/openlmis/auth", "1")),
+        ("docker.io/openlmis/auth:3.2.0", ("openlmis/auth", "3.2.0")),
+        ("index.docker.io/library/redis:3", ("redis", "3")),
     ],
 )
 def test_split_image(reference, expected):
@@ -99,7 +101,7 @@ def test_the_variable_of_a_raw_image(raw, expected):
     ],
 )
 def test_active_profiles(environment, expected):
-    assert deployment.active_profiles(by_name("auth")._replace(environment=environment)) == expected
+    assert by_name("auth")._replace(environment=environment).profiles == expected
 
 
 def test_database_groups_tell_one_password_apart_without_showing_it():

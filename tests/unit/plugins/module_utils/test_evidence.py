@@ -122,8 +122,8 @@ def test_an_environment_that_is_rendered_differently_is_named_without_its_value(
     look = seen([service("auth"), service("cce"), service("report")], containers, environment, tmp_path)
     found = evidence_deployment.environment_differences(look)
     assert found == [
-        {"key": "MAIL_PASSWORD", "place": "settings.env line 2", "services": ["auth", "cce"], "dollar": True},
-        {"key": "TIME_ZONE_ID", "place": "settings.env line 3", "services": ["auth", "cce"], "dollar": False},
+        {"key": "MAIL_PASSWORD", "place": "settings.env line 2", "services": ["auth", "cce"], "dollar": True, "variable": ""},
+        {"key": "TIME_ZONE_ID", "place": "settings.env line 3", "services": ["auth", "cce"], "dollar": False, "variable": ""},
     ]
     assert "pa$word" not in str(found)
 
@@ -143,7 +143,7 @@ def test_files_in_a_container_s_own_layer_but_for_noise(tmp_path):
         (layer / path).write_text("x")
     (layer / "home" / "link").symlink_to("/etc")
     containers = [Container(name, GraphDriver={"Data": {"UpperDir": str(layer)}}) for name in ("ftp", "auth", "log")]
-    services = [service("ftp"), service("auth", DATABASE_URL="x"), service("log")]
+    services = [service("ftp"), service("auth")._replace(schema="auth"), service("log")]
     found = evidence_server.container_files(seen(services, containers, {}, tmp_path), {"ftp": "1.29.2"})
     assert found == {"ftp": ["/home/orders/ORDER-1.csv"], "auth": ["/home/orders/ORDER-1.csv"]}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible_collections.openlmis.operations.plugins.module_utils import outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import deployment, outlook
 
 LABEL = "com.docker.compose.project."
 
@@ -33,6 +33,7 @@ def test_the_changed_files_lie_among_links_to_the_others(tmp_path):
     src = tmp_path / "openlmis"
     (src / "config" / "db").mkdir(parents=True)
     (tmp_path / "common.env").write_text("beside")
+    (tmp_path.parent / "above.env").write_text("above")
     for name in (".env", "docker-compose.yml", "config/db/one.sql", "config/log.xml"):
         (src / name).write_text("old")
     (tmp_path / "link").symlink_to(src)
@@ -45,8 +46,50 @@ def test_the_changed_files_lie_among_links_to_the_others(tmp_path):
         "config/log.xml": "old",
         "more/x": "deep",
         "../common.env": "beside",
+        "../../above.env": "above",
     }
     with outlook.as_changed(str(tmp_path / "link"), changed) as place:
         assert {name: Path(place, name).read_text() for name in expected} == expected
     assert (src / ".env").read_text() == "old"
     assert not (src / "more").exists()
+
+
+RELEASE = {
+    "components": {"auth": {"image": "openlmis/auth", "version": "4.0.0", "schema": "auth"}},
+    "removable": [],
+    "one_shot": [],
+    "services_added": {"redis": {}},
+    "java_options_dropped": [{"option": "-Dx=y", "services": ["auth"]}],
+}
+NOW = {
+    "auth": {"image": "openlmis/auth:3.2.0", "environment": {"JAVA_OPTS": "-server -Dx=y -Xmx1g", "LOCALE": "pt"}},
+    "db": {"image": "openlmis/postgres:3.2.0", "volumes": ["data:/data"]},
+}
+
+
+def differing(**changed):
+    """What is told of a rendering in which services are otherwise than now."""
+    after = {name: one for name, one in {**NOW, **changed}.items() if one is not None}
+    services = deployment.services_of({"services": NOW}, {"services": {"db": {"image": "openlmis/postgres:${V}"}}}, RELEASE)
+    future = outlook.After({"services": after}, [], {})
+    return outlook.differences({"services": NOW}, future, services, RELEASE)
+
+
+def test_what_the_release_asks_for_is_no_difference():
+    upgraded = {"image": "openlmis/auth:4.0.0", "environment": {"JAVA_OPTS": "-server -Xmx1g", "LOCALE": "pt"}}
+    assert differing(auth=upgraded, redis={"image": "redis:3.2.12"}) == []
+
+
+def test_every_other_change_is_named_without_a_value_but_of_an_image():
+    database = {"image": "openlmis/postgres:4.0.0", "volumes": ["other:/data"]}
+    assert differing(db=database) == [
+        {"service": "db", "place": "image", "before": "openlmis/postgres:3.2.0", "after": "openlmis/postgres:4.0.0", "raw": "openlmis/postgres:${V}"},
+        {"service": "db", "place": "volumes"},
+    ]
+    secret = {"image": "openlmis/auth:4.0.0", "environment": {"JAVA_OPTS": "-server -Xmx2g", "LOCALE": "s3cret"}}
+    assert [one["place"] for one in differing(auth=secret)] == ["environment JAVA_OPTS", "environment LOCALE"]
+    assert "s3cret" not in str(differing(auth=secret))
+    assert differing(db=None, cache={"image": "x"}) == [
+        {"service": "db", "place": "the whole service"},
+        {"service": "cache", "place": "a service of its own"},
+    ]

@@ -149,7 +149,8 @@ def test_every_check_is_in_the_documentation():
     ],
 )
 def test_a_mail_host_is_found_in_every_way_in_which_spring_takes_it(environment, hosts):
-    assert evidence_deployment.mail_hosts(environment) == hosts
+    service = deployment.Service("notification", "", "", "notification", False, environment, True, False)
+    assert evidence_deployment.mail_hosts(service) == hosts
 
 
 def test_mail_of_a_service_of_the_site_s_own_is_seen_and_what_stays_here_is_not():
