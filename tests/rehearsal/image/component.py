@@ -423,6 +423,9 @@ def put_user(request: Request) -> dict[str, Any]:
     user_id = identifier(body.get("id") or str(uuid.uuid4()))
     values = {column: body.get(key) for key, column in user_columns().items()}
     values["extradata"] = psycopg2.extras.Json(values["extradata"])
+    # A missing preference becomes true, as in notification; only a row that nobody has saved since can hold NULL.
+    if "allownotify" in values:
+        values["allownotify"] = values["allownotify"] is None or bool(values["allownotify"])
     for flag in ("active", "loginrestricted", "verified"):
         if flag in values:
             values[flag] = bool(values[flag])
