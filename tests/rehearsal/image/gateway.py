@@ -33,7 +33,7 @@ events {{ worker_connections 1024; }}
 http {{
   access_log {logs}/access.log;
   client_max_body_size {body_size};
-  proxy_connect_timeout {timeout};
+  proxy_connect_timeout 3s;
   proxy_read_timeout {timeout};
 {upstreams}
   server {{
