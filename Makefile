@@ -8,7 +8,7 @@ REHEARSAL := $(PYTHON_RUN) tests/rehearsal/rehearsal.py
 PLAYBOOK := .venv/bin/ansible-playbook --inventory .rehearsal/inventory.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults test test-all lint sanity units integration test-rehearsal build docs bench bench-copy bench-dump bench-runbook demo screenshots clean
+.PHONY: help setup docker postgresql rehearsal rehearsal-clean faults boots test test-all lint sanity units integration test-rehearsal build docs bench bench-copy bench-dump bench-runbook demo screenshots clean
 MAKEFLAGS += --no-print-directory
 # So that what is printed appears in its order, also in a file.
 export PYTHONUNBUFFERED = 1
@@ -59,6 +59,9 @@ test-rehearsal: docker setup ## whole upgrades on the rehearsal server
 
 faults: docker setup ## break the upgrade in every known way, finish it, roll it back; as root (FAULTS="'kill*backup' --shard 1/2")
 	@PYTHONPATH=tests/rehearsal $(PYTHON_RUN) -m faults $(FAULTS)
+
+boots: docker setup ## upgrade 30 servers whose components boot for 20 s, and count how many end well; about 35 minutes (BOOTS="--number 5 --boot 60")
+	@$(PYTHON_RUN) tests/rehearsal/boots.py $(BOOTS)
 
 build: setup ## build the collection, install it from the tarball, read its documentation and playbooks there
 	@$(PYTHON_RUN) tools/run_checks.py build

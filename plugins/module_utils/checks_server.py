@@ -112,7 +112,7 @@ def check_registrations(facts: Facts) -> Finding:
     return Finding(
         "registrations",
         WARNING,
-        f"consul has {listed(found['stale'])}, where no container of that service is",
+        f"consul has {listed(found['stale'])}, which no running container of that service has registered",
         "",
         "Nothing to do: consul is made anew with the services, and what is stale is taken back.",
     )

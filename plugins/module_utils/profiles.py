@@ -103,10 +103,14 @@ def user_differences(row: Mapping[str, Any], shown: Any, contact_details: bool =
         for field, column in fields.items()
         if (shown.get(field) != row[column]) and not (field == "extraData" and not shown.get(field) and not row[column])
     ]
-    # A NULL counts as true.
-    if not contact_details and (shown.get("allowNotify") is not False) != (row["allownotify"] is not False):
+    if not contact_details and not same_preference(row["allownotify"], shown):
         found.append("allowNotify differs")
     return found
+
+
+def same_preference(stored: bool | None, shown: Mapping[str, Any]) -> bool:
+    """Whether allowNotify is shown as stored; what the row's NULL comes through may give null, false or leave it out."""
+    return not shown.get("allowNotify") if stored is None else shown.get("allowNotify") == stored
 
 
 def contact_differences(row: Mapping[str, Any], shown: Any) -> list[str]:
@@ -117,8 +121,7 @@ def contact_differences(row: Mapping[str, Any], shown: Any) -> list[str]:
     pairs = {
         "referenceDataUserId": (shown.get("referenceDataUserId"), row["id"]),
         "phoneNumber": (shown.get("phoneNumber"), row["phonenumber"]),
-        # A NULL counts as true here, and as false there.
-        "allowNotify": (shown.get("allowNotify") is not False, row["allownotify"] is not False),
+        "allowNotify": (same_preference(row["allownotify"], shown), True),
         "email": (email.get("email"), row["email"]),
         "emailVerified": (bool(email.get("emailVerified")), bool(row["emailverified"])),
     }

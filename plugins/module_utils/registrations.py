@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the service registry (consul) holds, against the addresses that containers have."""
+"""What the service registry (consul) holds, compared with the containers that run."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import urllib.parse
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, engine
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -17,24 +17,59 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 TIMEOUT = 10
 
 
-def stale(registered: Sequence[Mapping[str, Any]], addresses: Mapping[str, Set[str]]) -> List[str]:
-    """Return the ids of registrations (as consul's catalog lists them) whose address their service does not have."""
-    return sorted(
-        one["ServiceID"]
-        for one in registered
-        if one["ServiceName"] in addresses and one["ServiceAddress"] not in addresses[one["ServiceName"]]
-    )
+class Holder(NamedTuple):
+    """A running container that may hold a registration: its host name and its addresses."""
+
+    host: str
+    addresses: FrozenSet[str]
 
 
-def addresses_of(project: compose.Project, services: Sequence[deployment.Service]) -> Dict[str, Set[str]]:
-    """Return the addresses of the running containers of each service, by its name and by that of its component."""
-    found: Dict[str, Set[str]] = {}
+class Tidied(NamedTuple):
+    """One look at the registry: the ids that were taken back, and the services that had several registrations until then."""
+
+    taken_back: List[str]
+    several: Set[str]
+
+
+def stale(registered: Sequence[Mapping[str, Any]], holders: Mapping[str, Sequence[Holder]]) -> List[str]:
+    """Return the ids of registrations (as consul's catalog lists them) that belong to no running container of their service.
+
+    Each container has one. Of several at its address, which a container before it may have had, it is the one that names its
+    host; OpenLMIS' own are random numbers, so else the newest. consul lists itself without an address.
+    """
+    found = []
+    for name, containers in holders.items():
+        listed = [one for one in registered if one["ServiceName"] == name and one["ServiceAddress"]]
+        kept = {_held_by(container, listed) for container in containers}
+        found += [one["ServiceID"] for one in listed if one["ServiceID"] not in kept]
+    return sorted(found)
+
+
+def _held_by(container: Holder, listed: Sequence[Mapping[str, Any]]) -> Optional[str]:
+    def rank(one: Mapping[str, Any]) -> Tuple[bool, int]:
+        return bool(container.host) and container.host in one["ServiceID"], one.get("CreateIndex") or 0
+
+    here = [one for one in listed if one["ServiceAddress"] in container.addresses]
+    return max(here, key=rank)["ServiceID"] if here else None
+
+
+def holders_of(project: compose.Project, services: Sequence[deployment.Service]) -> Dict[str, List[Holder]]:
+    """Return the running containers of each service, by its name and by that of its component.
+
+    Left out is a service with a container that has no address of its own (on the host's network), and one without a running
+    container: when a name has no registration any more and does not resolve either, nginx refuses its whole configuration.
+    """
+    found: Dict[str, List[Holder]] = {}
     for service in services:
         running = [one for one in project.services().get(service.name, []) if one.status == "running"]
-        held = set().union(*map(compose.container_addresses, running))
         for name in {service.name, service.component} - {None}:
-            found.setdefault(name, set()).update(held)
-    return found
+            found.setdefault(name, []).extend(map(_holder, running))
+    return {name: held for name, held in found.items() if held and all(one.addresses for one in held)}
+
+
+def _holder(container: Any) -> Holder:
+    host = (container.attrs.get("Config") or {}).get("Hostname") or ""
+    return Holder(host, frozenset(compose.container_addresses(container)))
 
 
 def ask(url: str, method: str = "GET") -> Any:
@@ -59,13 +94,18 @@ def ask(url: str, method: str = "GET") -> Any:
 def find_stale(
     registry: str, look: Callable[[], compose.Project], services: Sequence[deployment.Service]
 ) -> List[str]:
-    """Return the ids of the registrations whose address no running container of their service has.
+    """Return the ids of the registrations that belong to no running container of their service.
 
     The containers are looked at last: one that has just started and registered must not be taken for one that is gone.
     """
+    registered = list_registered(registry)  # before the containers
+    return stale(registered, holders_of(look(), services))
+
+
+def list_registered(registry: str) -> List[Dict[str, Any]]:
+    """Return every registration, as consul's catalog lists it. Raises OperationError."""
     names = ask(f"{registry}/v1/catalog/services")
-    registered = [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
-    return stale(registered, addresses_of(look(), services))
+    return [one for name in names for one in ask(f"{registry}/v1/catalog/service/{urllib.parse.quote(name)}")]
 
 
 def registry_address(
@@ -82,18 +122,32 @@ def registry_address(
 
 
 def take_back(
-    look: Callable[[], compose.Project], project_src: str, files: Sequence[str], release: Mapping[str, Any]
-) -> List[str]:
-    """Take back what containers that are gone have registered, and return it; see :func:`find_stale`.
+    look: Callable[[], compose.Project], services: Sequence[deployment.Service], release: Mapping[str, Any]
+) -> Tidied:
+    """Take back what containers that are gone have registered; see :func:`find_stale`.
 
-    A container that was made anew has left its registration behind, for an address that another one may get: nginx would then
-    send another component's requests there. Names that are no service of the project stay. Raises OperationError.
+    A container that was recreated has left its registration behind. At an address that nobody or another component has, requests
+    are lost; at the address of the new container, nginx has two servers for one and takes each for failed while it boots.
+    Names that are no service of the project stay, and so does what the registry does not let go. Raises OperationError.
     """
-    project = look()
+    registry = registry_address(look(), services, release)
+    if not registry:
+        return Tidied([], set())
+    registered = list_registered(registry)
+    names = [one["ServiceName"] for one in registered]
+    taken_back = []
+    for identity in stale(registered, holders_of(look(), services)):
+        try:
+            ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
+            taken_back.append(identity)
+        except OperationError:
+            continue  # nginx keeps several servers then, which the caller is told of
+    return Tidied(taken_back, {name for name in names if names.count(name) > 1})
+
+
+def services_at(
+    project: compose.Project, project_src: str, files: Sequence[str], release: Mapping[str, Any]
+) -> List[deployment.Service]:
+    """Return the services as the deployment renders them. Raises OperationError."""
     rendered = deployment.render(project_src, deployment.compose_files(project_src, files), project.name)
-    services = deployment.services_of(rendered, rendered, release)
-    registry = registry_address(project, services, release)
-    found = find_stale(registry, look, services) if registry else []
-    for identity in found:
-        ask(f"{registry}/v1/agent/service/deregister/{urllib.parse.quote(identity)}", "PUT")
-    return found
+    return deployment.services_of(rendered, rendered, release)

@@ -12,6 +12,7 @@ import inspect
 import json
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -23,6 +24,10 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 # Enough for the largest profile with all its roles; of openlmis.js only the beginning is of interest.
 BODY_LIMIT = 4 * 1024 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
+# What nginx answers while a component is not reached; it may be reached a moment later.
+NOT_REACHED = (502, 503, 504)
+PAUSE = 0.5  # seconds before such a request is repeated
+BURST = 8  # requests at once, so that each of nginx' workers gets one
 
 
 def site_argument_spec() -> dict[str, Any]:
@@ -119,8 +124,11 @@ class Site:
     password does not go to an address that nobody gave.
     """
 
-    def __init__(self, base_url: str, validate_certs: bool = True, timeout: float = 10) -> None:
+    def __init__(self, base_url: str, validate_certs: bool = True, timeout: float = 10, retry_seconds: float = 0) -> None:
         self.base_url = base_url.rstrip("/")
+        # How long requests that nginx could not pass on are repeated, from the first of them to the next that it could.
+        self.retry_seconds = retry_seconds
+        self.gives_up_at: float | None = None
         self.validate_certs = validate_certs
         self.timeout = timeout
         parts = urlsplit(self.base_url)
@@ -146,8 +154,28 @@ class Site:
         return self.request("GET", path, {"Authorization": f"Bearer {token}"} if token else None)
 
     def request(
-        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None
+        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None, idempotent: bool = False
     ) -> Answer:
+        """One request, repeated for retry_seconds while nginx does not pass it on.
+
+        Of other methods than GET only one that is said to be idempotent is repeated: a 504 does not say whether it was carried out.
+        """
+        answer = self._request(method, path, headers, data)
+        if answer.status not in NOT_REACHED or not (idempotent or method == "GET"):
+            return answer
+        while answer.status in NOT_REACHED and self._patient():
+            time.sleep(PAUSE)
+            answer = self._request(method, path, headers, data)
+        if answer.status not in NOT_REACHED:
+            self.gives_up_at = None
+        return answer
+
+    def _patient(self) -> bool:
+        if self.gives_up_at is None:
+            self.gives_up_at = time.monotonic() + self.retry_seconds
+        return time.monotonic() < self.gives_up_at
+
+    def _request(self, method: str, path: str, headers: dict[str, str] | None, data: bytes | None) -> Answer:
         """One request; it is over within about twice the timeout (seconds), whatever the other side does."""
         deadline = time.monotonic() + self.timeout
         try:
@@ -181,7 +209,7 @@ class Site:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         form = {"grant_type": "password", "username": username, "password": password}
-        return self.request("POST", "/api/oauth/token", headers, urlencode(form).encode())
+        return self.request("POST", "/api/oauth/token", headers, urlencode(form).encode(), idempotent=True)
 
     def version(self, path: str) -> Version:
         """The version that the component at this path names; it listens only once its migrations are over."""
@@ -193,6 +221,11 @@ class Site:
         if not isinstance(version, str) or not version:
             return Version("", "answers 200, but not with a version in JSON")
         return Version(version)
+
+    def versions_at_once(self, path: str) -> list[Version]:
+        """What the component at this path names when it is asked over several new connections at the same time."""
+        with ThreadPoolExecutor(BURST) as pool:
+            return list(pool.map(self.version, [path] * BURST))
 
     def _not_ok(self, error: HTTPError, deadline: float) -> Answer:
         target = error.headers.get("Location") or ""

@@ -23,6 +23,8 @@ description:
     the row, are as before. The user is one for whom this changes nothing and sends no mail, with a verified e-mail
     address that the service's own search for duplicates (a C(LIKE), in which C(%) and C(_) are wildcards) finds with no
     other user.
+  - A request that nginx answers with 502, 503 or 504 is repeated for O(retry_seconds), a login and the saving of what was read as
+    well, since neither does anything the second time.
   - No check has personal data in its words. Users are named by id and username.
   - Of a release before 3.4, with O(contact_details=false), B(profiles) are compared as the reference data service alone shows
     them, B(no token) asks for users only, and nothing is written back.
@@ -53,6 +55,10 @@ options:
     default: 20
   timeout:
     description: Seconds that one request may take.
+    type: int
+    default: 30
+  retry_seconds:
+    description: For how many seconds a request that is answered with 502, 503 or 504 is repeated, from the first such answer on.
     type: int
     default: 30
 extends_documentation_fragment:
@@ -183,7 +189,7 @@ class SmokeTest:
         self.params = params
         self.components = components
         self.hide = hide  # is told the token, which must not be shown
-        self.site = Site(params["base_url"], params["validate_certs"], params["timeout"])
+        self.site = Site(params["base_url"], params["validate_certs"], params["timeout"], params["retry_seconds"])
         self.token = ""
         self.connection: Any = None
 
@@ -293,7 +299,7 @@ class SmokeTest:
         before = self.wanted(self.site.get(path, self.bearer()), path)
         checksum = self.checksum(user)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        self.wanted(self.site.request("PUT", path, headers, before.body), f"saving {who} unchanged")
+        self.wanted(self.site.request("PUT", path, headers, before.body, idempotent=True), f"saving {who} unchanged")
         after = self.wanted(self.site.get(path, self.token), path)
         if after.json() != before.json():
             raise Failed(f"{who} was saved unchanged, but reads differently now: compare with the backup")
@@ -361,6 +367,7 @@ def main() -> None:
         contact_details={"type": "bool", "default": True},
         profiles={"type": "int", "default": 20},
         timeout={"type": "int", "default": 30},
+        retry_seconds={"type": "int", "default": 30},
     )
     module = AnsibleModule(spec, supports_check_mode=True)
     require_psycopg2(module)

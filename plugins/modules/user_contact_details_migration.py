@@ -21,8 +21,8 @@ description:
   - It may run again at any time. Then it copies the users that came in since, and keeps what was edited in 3.4 unless
     O(on_existing=update).
   - Each user gets one row. The id, e-mail address and phone number are copied byte for byte, except that a blank one becomes
-    NULL. C(emailverified) is what C(verified) was, and false without an e-mail address. C(allownotify) is copied, and true
-    where it was NULL.
+    NULL. C(emailverified) is what C(verified) was, and false without an e-mail address. C(allownotify) is copied as it is. A
+    NULL stays NULL, which OpenLMIS 3.3 and 3.4 both take for no mail.
   - Blank is what the notification service takes for blank, which is C(StringUtils.isBlank) on Java 8. That is nothing but the
     characters U+0009 to U+000D, U+001C to U+0020, U+1680, U+180E, U+2000 to U+2006, U+2008 to U+200A, U+2028, U+2029, U+205F
     and U+3000. The no-break spaces U+00A0, U+2007 and U+202F are not blank.
@@ -265,7 +265,7 @@ def mapped(shape: Shape, server_encoding: str) -> str:
     phone = "CASE WHEN %s THEN phonenumber END" % not_blank("phonenumber", server_encoding)[0]
     email = not_blank("email", server_encoding)[0]
     return (
-        "(SELECT id AS referencedatauserid, %s AS phonenumber, coalesce(allownotify, true) AS allownotify,"
+        "(SELECT id AS referencedatauserid, %s AS phonenumber, allownotify,"
         " CASE WHEN %s THEN email END AS email, coalesce(%s AND verified, false) AS emailverified FROM %s)"
         % (phone if shape.has_phone_number else "NULL::varchar", email, email, SOURCE)
     )

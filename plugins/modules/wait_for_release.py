@@ -17,9 +17,12 @@ description:
   - Ends at once, too, when a component names its new version although migrations are missing. It starts to answer only
     after its migrations, so they were skipped, or it uses another database than this module.
   - A server, schema, history table or database that is not there yet, or not at the moment, is waited for.
-  - Given O(release), what containers that are gone have registered in consul is taken back first, so that nginx does not send a
-    component's requests to an address that another one has by now; it is looked for again while something is lacking. A registry
-    that does not answer yet is waited for.
+  - Given O(release), what containers that are gone have registered in consul is taken back at each look, so that nginx does not
+    send a component's requests to an address that another one has by now, and has one server for each container. A registry that
+    does not answer yet is waited for.
+  - At the end each component is asked over several new connections at the same time, so that every worker of nginx is, and all of
+    them have to answer. Where nginx has several servers for a component, it may remember for 10 seconds that one of them did not
+    answer. There the answers have to hold for as long.
   - On a time-out nothing is stopped. The message says what each component lacks and which sessions block a migration.
 options:
   project_src:
@@ -46,7 +49,7 @@ options:
   interval:
     description:
       - Seconds between two looks at containers, histories and versions.
-      - The wait ends with the first look that comes after the last component's first answer.
+      - The wait ends with the first look that comes after the last component's first answer, unless nginx has several servers for it.
     type: float
     default: 1
 extends_documentation_fragment:
@@ -198,7 +201,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.web import (
 NAME = "openlmis.operations wait_for_release"
 REQUEST_TIMEOUT = 10.0  # seconds
 SECOND_LOOK = 1.0  # seconds; longer than `docker restart` leaves a container stopped
-TIDY_AGAIN = 10.0  # seconds between looks for stale registrations, while something is still lacking
+# Seconds for which nginx, by default, takes a server of several for failed; and in which it follows the registry.
+FAIL_TIMEOUT, FOLLOWING = 10.0, 2.0
 LOG_LINES = 30
 HISTORIES = "histories"
 
@@ -249,9 +253,12 @@ class Wait:
         self.database_service = ""
         self.first_restarts: dict[str, int] = {}
         self.waiting_for: list[str] = []
-        self.untidied = "" if params["release"] is None else "what has been registered is not known yet"
-        self.next_tidying = time.monotonic() if self.untidied else float("inf")
+        self.untidied = ""
+        self.project_services: list[Any] = []
         self.taken_back: list[str] = []
+        # When several registrations of a service were seen last, by its name (monotonic time).
+        self.several: dict[str, float] = {}
+        self.unconfirmed = ""
         self.questions: dict[str, Question] = {}
         self.answered: dict[str, Question] = {}
         self.ready_at: dict[str, float] = {}
@@ -267,7 +274,7 @@ class Wait:
             self.ask(next_look)
             if self.ready() and not self.untidied:
                 self.look()
-                if not self.waiting_for:
+                if not self.waiting_for and self.confirmed():
                     return
             if time.monotonic() >= deadline:
                 raise self.timed_out()
@@ -285,23 +292,49 @@ class Wait:
     def tidy(self) -> None:
         """Take back stale registrations; a registry that has just been started may not answer yet.
 
-        Again while something is lacking: a container that Docker started again may have got another address.
+        At each look: a container that Docker started again may have got another address.
         """
-        if time.monotonic() < self.next_tidying:
+        release, files = self.params["release"], self.params["compose_files"]
+        if release is None:
             return
         try:
-            found = registrations.take_back(
-                self.project, self.params["project_src"], self.params["compose_files"], self.params["release"]
-            )
+            if not self.project_services:
+                self.project_services = registrations.services_at(self.project(), self.params["project_src"], files, release)
+            found = registrations.take_back(self.project, self.project_services, release)
         except OperationError as error:
-            self.untidied = self.untidied and str(error)
+            self.untidied = str(error)
             return
         self.untidied = ""
-        self.next_tidying = time.monotonic() + TIDY_AGAIN
-        self.taken_back += [identity for identity in found if identity not in self.taken_back]
-        if found:
+        self.several.update(dict.fromkeys(found.several, time.monotonic()))
+        self.taken_back += [identity for identity in found.taken_back if identity not in self.taken_back]
+        if found.taken_back:
             # nginx follows the registry a moment later: a question before that would hang at an address that is gone.
             time.sleep(self.params["interval"])
+
+    def confirmed(self) -> bool:
+        """Whether nginx passes everything on, through every worker, and remembers nothing that could change that."""
+        self.tidy()
+        if self.untidied:
+            return False
+        self.unconfirmed = ""
+        for component in self.components:
+            answers = self.site.versions_at_once(component.path)
+            bad = [one for one in answers if one.problem or one.version != (component.version or one.version)]
+            if bad:
+                says = bad[0].problem or f"answers version {bad[0].version}"
+                self.unconfirmed = f"{component.path} {says} to {len(bad)} of {len(answers)} requests at the same time"
+                self.ready_at.pop(component.name)
+                return False
+        remembered = [one.name for one in self.components if self.remembered(one)]
+        if remembered:
+            self.unconfirmed = f"nginx has several servers for {', '.join(remembered)}: asked again for {FAIL_TIMEOUT:.0f} seconds"
+        return not remembered
+
+    def remembered(self, component: Component) -> bool:
+        """Whether nginx may still remember that the component did not answer; of a single server it remembers nothing."""
+        ready = self.begun + self.ready_at[component.name]
+        several = max(self.several.get(name, 0.0) for name in (component.name, component.service))
+        return several > ready - FOLLOWING and time.monotonic() < ready + FAIL_TIMEOUT
 
     def project(self) -> Any:
         return find_project(self.client, self.params["project_src"], self.params["project_name"])
@@ -408,7 +441,8 @@ class Wait:
 
     def how_far(self) -> str:
         """How far all are, in one line."""
-        return how_far({component: self.learned(component) for component in self.components})
+        said = how_far({component: self.learned(component) for component in self.components})
+        return f"{said}; {self.unconfirmed}" if self.unconfirmed else said
 
     def timed_out(self) -> NotReady:
         reached = self.reached()["components"]
@@ -422,10 +456,10 @@ class Wait:
             f" {one['since'] or 'an unknown time'}) holds what {', '.join(map(str, one['blocks']))} waits for."
             for one in blockers
         )
+        lacking += [*self.waiting_for, *filter(None, [self.untidied, self.unconfirmed])]
         return NotReady(
-            f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is: "
-            f"{'; '.join(lacking + self.waiting_for + list(filter(None, [self.untidied])))}.{blocking} Nothing was stopped: wait again, and longer, while a"
-            " migration is at work; otherwise look into the components' logs.",
+            f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is: {'; '.join(lacking)}.{blocking}"
+            " Nothing was stopped: wait again, and longer, while a migration is at work; otherwise look into the components' logs.",
             blockers=blockers,
         )
 

@@ -50,7 +50,7 @@ FROM generate_series(1, {users}) AS i
 """
 BARE = """
 INSERT INTO notification.user_contact_details (referencedatauserid, phonenumber, allownotify, email, emailverified)
-SELECT id, phonenumber, coalesce(allownotify, true), email, verified FROM referencedata.users
+SELECT id, phonenumber, allownotify, email, verified FROM referencedata.users
 """
 EMPTY = "TRUNCATE notification.user_contact_details CASCADE"
 # One user in a hundred, every other one with another e-mail address, too.

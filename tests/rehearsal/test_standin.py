@@ -100,7 +100,7 @@ def test_the_expectation_follows_the_mapping() -> None:
         user("c", "C@y", False, True, None),
     ]
     assert expected_contact_details(users) == {
-        "a": Contact(None, True, None, False),
+        "a": Contact(None, None, None, False),
         "b": Contact("+1\n2", False, " x@y.org ", True),
         "c": Contact(None, True, "C@y", False),
     }

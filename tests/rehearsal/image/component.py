@@ -88,11 +88,22 @@ def connect(attempts: int = 3) -> Any:
 
 
 class Database:
-    """One pooled connection with a lock; it comes back by itself after the database was away."""
+    """One pooled connection with a lock, opened at the start and kept; a dead one is replaced before it is used."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: Any = None
+
+    def connect(self) -> None:
+        """Have a connection that answers."""
+        if self.connection is not None and not self.connection.closed:
+            try:
+                with self.connection, self.connection.cursor() as cursor:
+                    cursor.execute("select 1")
+                return
+            except psycopg2.OperationalError:
+                self.connection.close()
+        self.connection = psycopg2.connect(**connection_settings())
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         """Run one statement in its own transaction and return its rows."""
@@ -101,8 +112,7 @@ class Database:
     def transaction(self, statements: list[tuple[str, tuple[Any, ...]]]) -> list[dict[str, Any]]:
         """Run statements in one transaction and return the rows of the last."""
         with self.lock:
-            if self.connection is None or self.connection.closed:
-                self.connection = psycopg2.connect(**connection_settings())
+            self.connect()
             try:
                 with self.connection, self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
                     for sql, parameters in statements:
@@ -145,7 +155,7 @@ def prepare_schema() -> None:
         count = flyway.migrate(connection, schema, migrations, out_of_order, locations)
     except psycopg2.Error as error:
         die("FlywayException: migration of schema %s failed: %s" % (schema, str(error).strip()))
-    connection.close()
+    DATABASE.connection = connection
     log("INFO  Successfully applied %d migrations to schema %s" % (count, schema))
 
 
@@ -423,6 +433,9 @@ def put_user(request: Request) -> dict[str, Any]:
     user_id = identifier(body.get("id") or str(uuid.uuid4()))
     values = {column: body.get(key) for key, column in user_columns().items()}
     values["extradata"] = psycopg2.extras.Json(values["extradata"])
+    # A missing preference becomes true, as in notification; only a row that nobody has saved since can hold NULL.
+    if "allownotify" in values:
+        values["allownotify"] = values["allownotify"] is None or bool(values["allownotify"])
     for flag in ("active", "loginrestricted", "verified"):
         if flag in values:
             values[flag] = bool(values[flag])
@@ -727,7 +740,7 @@ def health(request: Request) -> Answer:
     """GET /api/health of diagnostics: 200 when nothing is registered, 503 for one stale instance."""
     consul = "http://%s:%s" % (os.environ.get("CONSUL_HOST") or "consul", os.environ.get("CONSUL_PORT") or "8500")
     instances = []
-    for name in call("GET", consul + "/v1/catalog/services"):
+    for name in set(call("GET", consul + "/v1/catalog/services")) - {"consul"}:
         instances += call("GET", consul + "/v1/catalog/service/" + name)
     bad = []
     for instance in instances:

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import threading
 from typing import Any
 
 from standin import Answer, Request, log, serve, stop_at_once_on_sigterm
 
 LOCK = threading.Lock()
-SERVICES: dict[str, dict[str, Any]] = {}
+# consul lists itself, without an address and without a tag.
+ITSELF: dict[str, Any] = {"ID": "consul", "Name": "consul", "Address": "", "Port": 8300, "Tags": [], "CreateIndex": 3}
+SERVICES: dict[str, dict[str, Any]] = {"consul": ITSELF}
+INDEX = itertools.count(4)
 KEYS: dict[str, bytes] = {}
 
 
@@ -20,22 +24,28 @@ def register(request: Request) -> Answer:
     """PUT /v1/agent/service/register."""
     service = request.json()
     with LOCK:
-        SERVICES[service["ID"]] = service
+        created = SERVICES.get(service["ID"], {}).get("CreateIndex") or next(INDEX)
+        SERVICES[service["ID"]] = {**service, "CreateIndex": created}
     log("INFO  registered %s at %s" % (service["ID"], service["Address"]))
     return Answer(200)
 
 
 def deregister(request: Request) -> Answer:
-    """PUT /v1/agent/service/deregister/{id}."""
+    """PUT /v1/agent/service/deregister/{id}; consul does not let itself be deregistered."""
+    if request.match["id"] == ITSELF["ID"]:
+        return Answer(500, "Deregistering the consul service is not allowed", "text/plain")
     with LOCK:
         SERVICES.pop(request.match["id"], None)
     return Answer(200)
 
 
 def services(request: Request) -> dict[str, Any]:
-    """GET /v1/catalog/services: name to tags."""
+    """GET /v1/catalog/services: name to the tags of all its registrations."""
     with LOCK:
-        return {service["Name"]: service["Tags"] for service in SERVICES.values()}
+        found: dict[str, set[str]] = {}
+        for service in SERVICES.values():
+            found.setdefault(service["Name"], set()).update(service["Tags"])
+        return {name: sorted(tags) for name, tags in found.items()}
 
 
 def instances(request: Request) -> list[dict[str, Any]]:
@@ -48,6 +58,7 @@ def instances(request: Request) -> list[dict[str, Any]]:
                 "ServiceAddress": service["Address"],
                 "ServicePort": service["Port"],
                 "ServiceTags": service["Tags"],
+                "CreateIndex": service["CreateIndex"],
             }
             for service in SERVICES.values()
             if service["Name"] == request.match["name"]

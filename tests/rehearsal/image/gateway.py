@@ -1,7 +1,12 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The openlmis/nginx image: a real nginx whose upstreams and locations follow consul's registrations."""
+"""The openlmis/nginx image: a real nginx whose upstreams and locations follow consul's registrations.
+
+As awkward as the original: a server for each registration, alive or not; a location for whatever was registered once, so that
+nginx refuses its configuration when such a name has no registration and does not resolve; a reload for each change. Two workers
+where the original has one: each remembers by itself which of several servers did not answer.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from standin import Answer, call, log, stop_at_once_on_sigterm
 
 CONSUL = "http://%s:%s" % (os.environ.get("CONSUL_HOST") or "consul", os.environ.get("CONSUL_PORT") or "8500")
 CONFIG = pathlib.Path("/etc/nginx/nginx.conf")
+PID = pathlib.Path("/run/nginx.pid")
 LOGS = os.environ.get("NGINX_LOG_DIR") or "/var/log/nginx/log"
 
 FRAME = """worker_processes 2;
@@ -44,6 +50,8 @@ SSL_ONLY = """
 
 LOCATION = """    location ~ {pattern} {{{ssl}
       proxy_pass http://{upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }}
@@ -68,16 +76,15 @@ def registrations() -> tuple[dict[str, list[str]], dict[str, str]]:
 def render(upstreams: dict[str, list[str]], paths: dict[str, str]) -> str:
     """The nginx configuration: literal paths first, then those with {parameters}, at last <all>."""
     blocks = [
-        "  upstream %s { %s }" % (name, " ".join("server %s;" % address for address in addresses))
+        "  upstream %s { least_conn; keepalive 128; %s }" % (name, " ".join("server %s;" % address for address in addresses))
         for name, addresses in upstreams.items()
         if addresses
     ]
     locations = []
     ssl = SSL_ONLY if os.environ.get("REQUIRE_SSL") == "true" else ""
     for path, name in sorted(paths.items(), key=lambda item: ("<" in item[0], "{" in item[0], item[0])):
-        if upstreams.get(name):
-            body = "/.*" if path == "<all>" else "/" + re.sub(r"\{\w+\}", r"[\\w-]+", path) + "/?$"
-            locations.append(LOCATION.format(pattern="^" + body, ssl=ssl, upstream=name))
+        body = "/.*" if path == "<all>" else "/" + re.sub(r"\{\w+\}", r"[\\w-]+", path) + "/?$"
+        locations.append(LOCATION.format(pattern="^" + body, ssl=ssl, upstream=name))
     return FRAME.format(
         logs=LOGS,
         body_size=os.environ.get("CLIENT_MAX_BODY_SIZE") or "1m",
@@ -87,12 +94,20 @@ def render(upstreams: dict[str, list[str]], paths: dict[str, str]) -> str:
     )
 
 
+def write(text: str) -> None:
+    """Replace the configuration as a whole: nginx may be reading it."""
+    new = CONFIG.with_suffix(".new")
+    new.write_text(text)
+    new.replace(CONFIG)
+
+
 def main() -> None:
     """Start nginx on its own page, then reload it whenever consul's content changes."""
     stop_at_once_on_sigterm()
     pathlib.Path(LOGS).mkdir(parents=True, exist_ok=True)
     current = render({}, {})
-    CONFIG.write_text(current)
+    write(current)
+    PID.unlink(missing_ok=True)  # left by a nginx that was killed
     nginx = subprocess.Popen(["nginx", "-g", "daemon off;"])
     while nginx.poll() is None:
         try:
@@ -100,11 +115,12 @@ def main() -> None:
         except (Answer, OSError):
             # Without consul the last configuration stays.
             wanted = current
-        if wanted != current:
-            CONFIG.write_text(wanted)
-            subprocess.run(["nginx", "-s", "reload"], check=False)
-            current = wanted
-            log("INFO  nginx reloaded")
+        # A reload fails before nginx is up, and while a name without a registration does not resolve: again the next time.
+        if wanted != current and PID.exists():
+            write(wanted)
+            if not subprocess.run(["nginx", "-s", "reload"], check=False).returncode:
+                current = wanted
+                log("INFO  nginx reloaded")
         time.sleep(0.4)
     raise SystemExit(nginx.returncode)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -17,6 +18,7 @@ import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -143,6 +145,14 @@ def own_address() -> str:
     return socket.gethostbyname(socket.gethostname())
 
 
+def own_id(name: str) -> str:
+    """The id under which this container registers: a random number in a file, so that it is the same after a restart."""
+    place = pathlib.Path("/.consul_service_id~")
+    if not place.exists():
+        place.write_text("%s-%s" % (uuid.uuid4(), name))
+    return place.read_text()
+
+
 def register(name: str, paths: list[str], port: int = 8080, patience: float = 10) -> bool:
     """Register this container and its paths in consul, as the originals do before Java starts.
 
@@ -150,7 +160,7 @@ def register(name: str, paths: list[str], port: int = 8080, patience: float = 10
     """
     consul = "http://%s:%s" % (os.environ.get("CONSUL_HOST") or "consul", os.environ.get("CONSUL_PORT") or "8500")
     service = {
-        "ID": "%s-%s" % (name, socket.gethostname()),
+        "ID": own_id(name),
         "Name": name,
         "Address": own_address(),
         "Port": port,

@@ -41,7 +41,7 @@ class Contact(NamedTuple):
     """A row of notification.user_contact_details without its key."""
 
     phone: str | None
-    allow_notify: bool
+    allow_notify: bool | None
     email: str | None
     email_verified: bool
 
@@ -291,8 +291,7 @@ def expected_contact_details(users: list[dict[str, Any]]) -> dict[str, Contact]:
     for user in users:
         email = user["email"] if user["email"] is not None and user["email"].strip() else None
         phone = user["phonenumber"] if user["phonenumber"] is not None and user["phonenumber"].strip() else None
-        allow = True if user["allownotify"] is None else user["allownotify"]
-        result[user["id"]] = Contact(phone, allow, email, bool(user["verified"]) and email is not None)
+        result[user["id"]] = Contact(phone, user["allownotify"], email, bool(user["verified"]) and email is not None)
     return result
 
 

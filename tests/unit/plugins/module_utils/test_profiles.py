@@ -53,7 +53,7 @@ def test_a_profile_like_its_rows_has_no_differences():
 
 BEFORE = {name: ROW[name] for name in ROW.keys() - {"jobtitle", "phonenumber", "emailverified"}}
 BEFORE["verified"] = True
-SHOWN_BEFORE = {**USER, "email": "ann@example.org", "verified": True, "allowNotify": None}
+SHOWN_BEFORE = {**USER, "email": "ann@example.org", "verified": True, "allowNotify": True}
 
 
 @pytest.mark.parametrize("field", ["email", "verified", "allowNotify", "username"])
@@ -93,8 +93,19 @@ def test_what_means_the_same_is_no_difference():
     assert user_differences({**ROW, "extradata": {}}, {**USER, "extraData": None}) == []
     without = {**ROW, "email": None, "emailverified": None, "phonenumber": None, "allownotify": None}
     shown = {"referenceDataUserId": ROW["id"]}
-    assert contact_differences(without, {**shown, "allowNotify": True, "emailDetails": None}) == []
+    assert contact_differences(without, {**shown, "emailDetails": None}) == []
     assert contact_differences(without, {**shown, "emailDetails": {"email": None, "emailVerified": False}}) == []
+
+
+@pytest.mark.parametrize("stored", [None, False, True])
+@pytest.mark.parametrize("shown", [{}, {"allowNotify": None}, {"allowNotify": False}, {"allowNotify": True}], ids=str)
+def test_a_null_preference_is_no_mail_however_it_is_shown(stored, shown):
+    same = shown.get("allowNotify") in ((None, False) if stored is None else (stored,))
+    wanted = [] if same else ["allowNotify differs"]
+    without = {name: value for name, value in CONTACT.items() if name != "allowNotify"}
+    assert contact_differences({**ROW, "allownotify": stored}, {**without, **shown}) == wanted
+    before = {name: value for name, value in SHOWN_BEFORE.items() if name != "allowNotify"}
+    assert user_differences({**BEFORE, "allownotify": stored}, {**before, **shown}, contact_details=False) == wanted
 
 
 def test_a_blank_is_not_nothing():

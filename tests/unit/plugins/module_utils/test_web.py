@@ -38,6 +38,9 @@ class Handler(BaseHTTPRequestHandler):
     def at_bad_gateway(self):
         self.reply(502, b"<html>Bad Gateway</html>")
 
+    def at_late(self):
+        self.reply(200 if len(self.server.seen) > 2 else 503)
+
     def at_page(self):
         self.reply(200, b"<html>Welcome to nginx</html>")
 
@@ -92,6 +95,33 @@ def server():
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("method", "idempotent", "asked"), [("GET", False, 3), ("POST", True, 3), ("POST", False, 1)]
+)
+def test_what_nginx_could_not_pass_on_is_repeated_unless_it_may_have_an_effect(server, method, idempotent, asked):
+    answer = Site(server.address, retry_seconds=30).request(method, "/late", idempotent=idempotent)
+    assert (answer.status, len(server.seen)) == (200 if asked == 3 else 503, asked)
+
+
+def test_what_stays_is_given_up_once_for_all_requests(server):
+    site = Site(server.address, retry_seconds=1)
+    begun = time.monotonic()
+    assert [site.get("/bad-gateway").status for _time in range(3)] == [502] * 3
+    assert 1 < time.monotonic() - begun < 3
+    assert len(server.seen) > 3
+
+
+def test_without_patience_nothing_is_repeated(server):
+    assert Site(server.address).get("/bad-gateway").status == 502
+    assert len(server.seen) == 1
+
+
+def test_a_component_is_asked_over_several_connections_at_once(server):
+    found = Site(server.address).versions_at_once("/auth")
+    assert {one.version for one in found} == {"4.0.0"}
+    assert len(server.seen) == len(found) >= 4
 
 
 def test_a_component_names_its_version(server):

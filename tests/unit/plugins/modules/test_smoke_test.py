@@ -19,6 +19,7 @@ CLIENT = "Basic " + base64.b64encode(b"user-client:changeme").decode()
 PARAMS = {
     "validate_certs": True,
     "timeout": 5,
+    "retry_seconds": 0,
     "admin_username": "administrator",
     "admin_password": "pä ss&word",
     "client_id": "user-client",

@@ -51,7 +51,7 @@ def details_of(user: User, has_phone_number: bool = True) -> Details:
     return Details(
         user.id,
         none_if_blank(user.phonenumber) if has_phone_number else None,
-        True if user.allownotify is None else user.allownotify,
+        user.allownotify,
         email,
         False if email is None else user.verified,
     )

@@ -108,6 +108,17 @@ def test_every_column_counts(database, change):
     assert database.details() == {details_of(ANN)}
 
 
+def test_null_preferences_are_equal_and_put_back(database):
+    asked_never = ANN._replace(allownotify=None)
+    database.add_users(asked_never)
+    database.add_details(details_of(asked_never))
+    assert counts(database.migrate(on_existing="update")) == (1, 0, 0, 1, 0, 0)
+    database.execute("UPDATE notification.user_contact_details SET allownotify = true")
+    assert counts(database.migrate()) == (1, 0, 0, 0, 1, 0)
+    assert counts(database.migrate(on_existing="update")) == (1, 0, 1, 0, 0, 0)
+    assert {row.allownotify for row in database.details()} == {None}
+
+
 @pytest.mark.parametrize("on_existing", ["keep", "update"])
 def test_rows_of_unknown_users_and_what_hangs_on_rows_stay(database, on_existing):
     stranger = Details(user_id(77), "1", None, "stranger@example.org", None)

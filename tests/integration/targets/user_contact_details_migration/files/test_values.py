@@ -95,7 +95,7 @@ def test_everything_else_is_copied_byte_for_byte(database, column):
 def test_flags(database, email, verified, allownotify):
     check(database, [User(user_id(1), "ann", email, "1", verified, allownotify)])
     (row,) = database.details()
-    assert row.allownotify is (allownotify is not False)
+    assert row.allownotify is allownotify
     assert row.emailverified is (verified and email == "a@example.org")
 
 
