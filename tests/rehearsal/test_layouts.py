@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from stack import images
+from stack import distribution, images
 from stack.ansible import Run, command, database_mounts, upgrade
 from stack.compose_v1 import docker_compose
 from stack.deployment import only_one, running, write_files
@@ -188,6 +188,16 @@ def test_a_change_that_does_not_lead_there_is_refused_beforehand(
     assert finding.status == "refused", finding
     assert said in finding.found
     assert finding.remedy
+
+
+@pytest.mark.parametrize("release", START_RELEASES)
+def test_the_changed_files_render_what_the_new_release_gives_each_service(release: str, tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", REF_DISTRO, release)
+    for path, content in edits.contents_after([edit.told() for edit in files.plan()]).items():
+        pathlib.Path(path).write_bytes(content)
+    distribution.write(tmp_path / "original", "3.4.0")
+    found = distribution.differences(files.folder, tmp_path / "original")
+    assert distribution.unexplained(found, distribution.INTENDED_AFTER, files.server.base_url) == ([], [])
 
 
 def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.Path, alone: None) -> None:

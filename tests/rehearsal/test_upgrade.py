@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import html
 import json
+import pathlib
 import re
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from stack import distribution
 from stack.ansible import Run, database_mounts, migration, upgrade
 from stack.deployment import newest_migrations, running
 from stack.people import personal
@@ -220,6 +222,12 @@ def test_every_schema_is_at_its_newest_migration(story: Story) -> None:
 
 def test_requisition_has_the_migrations_that_flyway_would_skip(story: Story) -> None:
     assert {"20180511142252566", "20180529114621420"} <= set(story.server.migrations("requisition"))
+
+
+def test_the_files_render_what_the_release_gives_each_service(story: Story, tmp_path: pathlib.Path) -> None:
+    distribution.write(tmp_path / "original", "3.4.0")
+    found = distribution.differences(story.server.project_src, tmp_path / "original")
+    assert distribution.unexplained(found, distribution.INTENDED_AFTER, story.server.base_url) == ([], [])
 
 
 def test_requisition_runs_without_the_temporary_setting(story: Story) -> None:

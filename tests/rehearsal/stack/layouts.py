@@ -23,6 +23,8 @@ from .world import Server
 NATIONAL = {"reference-ui": ("malawi/ui", {"3.3.0": "1.0", "3.3.1": "1.1", "3.4.0": "2.0"})}
 # A password as docker-compose took it, and as Compose v2 has to find it to make the same of it.
 DOLLAR, DOUBLED = "pa$word", "pa$$word"
+# One that needs quotes, which docker-compose would take as they stand.
+QUOTED = '"mail pa#ss"'
 TARGET_VARIABLE = "openlmis_images"
 
 Files = dict[str, str]
@@ -49,9 +51,7 @@ class Layout:
         for name in files:
             (server.project_src / name).unlink()
         if self.started_by:
-            # docker-compose took quotes in an env_file as they stand; who used it wrote none.
-            files["settings.env"] = re.sub(r"(?m)=(['\"])(.*)\1$", r"=\2", files["settings.env"])
-            files["settings.env"] = files["settings.env"].replace("=mail pa#ss\n", "=%s\n" % DOLLAR)
+            mail_password(files, DOLLAR)
         self.write(files, release)
         server.project_src = server.project_src.rename(server.root / self.folder)
         write_bytes(server.project_src, files)
@@ -104,6 +104,11 @@ def forget_national_images() -> None:
 
 
 # -- what sites do to the files --------------------------------------------------------------------------------------
+
+
+def mail_password(files: Files, value: str) -> None:
+    """A password for sending mail, where the sample has a blank one."""
+    files["settings.env"] = files["settings.env"].replace("\nMAIL_PASSWORD=\n", "\nMAIL_PASSWORD=%s\n" % value)
 
 
 def literal_tags(files: Files, release: str, national: bool = True) -> None:
@@ -204,6 +209,7 @@ def prepared(files: Files, images: dict[str, str]) -> Files:
 
 
 def _malawi(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     literal_tags(files, release)
     settings_in_env(files)
     compose_version(files, "2")
@@ -215,6 +221,7 @@ def _malawi(files: Files, release: str) -> None:
 
 
 def _angola(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     files["settings.env"] += "auth.server.clientId=trusted-client\nauth.server.clientSecret=secret\n"
     files[".env"] = files[".env"].replace("OL_REPORT_VERSION=1.1.0", "OL_REPORT_VERSION=1.1.1-SNAPSHOT")
     split(files, "angola.yml", ("requisition", "report") if "\n  report:" in files["docker-compose.yml"] else ("requisition",))
@@ -225,6 +232,7 @@ def _angola(files: Files, release: str) -> None:
 
 
 def _job(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     literal_tags(files, release)
     split(files, "site.yml", ("reference-ui", "notification"), both=True)
     project_name(files, None)
