@@ -20,7 +20,7 @@ import yaml
 from .ansible import Run, command
 from .world import ADMIN, Server
 
-OFFER = re.compile(r"\b(openlmis_[a-z]\w*): (?=[\[{'\"\w/])")
+OFFER = re.compile(r"\b(openlmis_[a-z]\w*): (?=[\[{'\"<\w/])")
 # What a message leaves to be filled in, since only the site knows it.
 PLACEHOLDER = re.compile(r"<[\w .-]+>")
 ROW = re.compile(r"(?m)^(ok|warning|refused|ready) {2,}(.*(?:\n {2,}\S.*)*)")
@@ -53,7 +53,7 @@ def offered(text: str, known: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for row in rows(text, "refused"):
         for match in OFFER.finditer(row):
-            value = filled(value_at(row[match.end() :]), known)
+            value = filled(match[1], value_at(row[match.end() :]), known)
             before = found.get(match[1])
             if isinstance(before, dict) and isinstance(value, dict):
                 value = {**value, **before}
@@ -65,6 +65,8 @@ def offered(text: str, known: Mapping[str, str]) -> dict[str, Any]:
 
 def value_at(text: str) -> Any:
     """The YAML value that a text begins with: a collection in brackets, something in quotes, or one word."""
+    if text[0] == "<":
+        return text[: text.index(">") + 1]
     if text[0] not in "[{'\"":
         return yaml.safe_load(re.match(r"\S+", text)[0].rstrip(".,;:"))
     for end in (match.end() for match in re.finditer(r"[\]}'\"]", text)):
@@ -75,11 +77,11 @@ def value_at(text: str) -> Any:
     raise ValueError("This was offered and is no YAML: %s" % text[:80])
 
 
-def filled(value: Any, known: Mapping[str, str]) -> Any:
-    """A value with the site's own images where the message has a placeholder."""
-    if not isinstance(value, dict):
-        return value
-    return {name: known[name] if isinstance(one, str) and PLACEHOLDER.search(one) and name in known else one for name, one in value.items()}
+def filled(name: str, value: Any, known: Mapping[str, str]) -> Any:
+    """A value with what only the site knows where the message has a placeholder: by the key in a mapping, else by the variable's name."""
+    if isinstance(value, dict):
+        return {key: filled(key, one, known) for key, one in value.items()}
+    return known.get(name, value) if isinstance(value, str) and PLACEHOLDER.search(value) else value
 
 
 def check(server: Server, variables: Mapping[str, Any]) -> Run:
