@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
 import json
 import pathlib
@@ -17,25 +18,30 @@ from typing import Any
 
 import pytest
 import yaml
-from stack import images
+from stack import distribution, images
 from stack.ansible import Run, command, database_mounts, upgrade
 from stack.compose_v1 import docker_compose
 from stack.deployment import only_one, running, write_files
 from stack.external import folder_of_the_host, named_volume
 from stack.layouts import (
+    AGENT,
     ANGOLA,
     DOLLAR,
     DOUBLED,
+    FILES,
     JOB,
     LAYOUTS,
     MALAWI,
+    OWN,
     REF_DISTRO,
+    SERVICES,
     UI_IMAGE,
     Layout,
     forget_national_images,
     started_by,
 )
-from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEASES
+from stack.releases import CHECKOUT, COMPONENTS, PROJECTS, RELEASES, START_RELEASES, running_version
+from stack.rounds import Rounds, offered, rounds, rows
 from stack.world import PROJECT_LABEL, Server, expected_contact_details
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
@@ -50,8 +56,18 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
 TARGET = RELEASES["3.4.0"]
 # Fewer components start sooner.
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "diagnostics")
-PRESENT = [name for name in COMPONENTS if name not in LEFT_OUT]
+DISCARD = ("-e", "openlmis_rollback_discard_changes=true")
 ROLE = CHECKOUT / "roles" / "openlmis"
+
+
+def left_out(layout: Layout) -> list[str]:
+    """The components that a server of this layout does without."""
+    return [name for name in LEFT_OUT if name not in layout.needs]
+
+
+def present(layout: Layout) -> list[str]:
+    """The components that it has."""
+    return [name for name in COMPONENTS if name not in left_out(layout)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +115,10 @@ class Files:
             "compose_files": layout.variables.get("openlmis_compose_files", []),
             "target_files": str(root / "prepared") if layout.prepared else None,
             "images": layout.variables.get("openlmis_images", {}),
-            "release": {**yaml.safe_load((ROLE / "vars" / "releases" / "3.4.0.yml").read_text()), "services": {}},
+            "release": {
+                **yaml.safe_load((ROLE / "vars" / "releases" / "3.4.0.yml").read_text()),
+                "services": layout.variables.get("openlmis_components", {}),
+            },
         }
 
     def seen(self) -> tuple[list[str], list[deployment.Service]]:
@@ -132,8 +151,12 @@ def alone() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("release", START_RELEASES)
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.name)
-def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, release: str, tmp_path: pathlib.Path, alone: None) -> None:
+@pytest.mark.parametrize("layout", [*LAYOUTS, SERVICES, FILES], ids=lambda one: one.name)
+def test_the_smallest_change_of_the_files_leads_to_the_release(
+    layout: Layout, release: str, tmp_path: pathlib.Path, alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in layout.variables.get("openlmis_compose_environment", {}).items():
+        monkeypatch.setenv(name, value)
     files = Files(tmp_path / "server", layout, release)
     before = contents(files.folder)
     planned = files.plan()
@@ -146,9 +169,8 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(layout: Layout, r
 
     assert config["name"] == layout.project
     found = {one["image"] for one in config["services"].values() if "image" in one}
-    national = "reference-ui" in files.params["images"]
-    assert {f"openlmis/{name}:{version}" for name, version in TARGET.items() if not (national and name == "reference-ui")} <= found
-    assert not national or UI_IMAGE in found
+    assert {f"openlmis/{name}:{version}" for name, version in TARGET.items() if not (layout.images and name == "reference-ui")} <= found
+    assert set(layout.images.values()) <= found
     assert config["services"]["redis"]["image"] == "redis:3.2.12"
     out, into = [], []
     for name in before:
@@ -190,6 +212,16 @@ def test_a_change_that_does_not_lead_there_is_refused_beforehand(
     assert finding.remedy
 
 
+@pytest.mark.parametrize("release", START_RELEASES)
+def test_the_changed_files_render_what_the_new_release_gives_each_service(release: str, tmp_path: pathlib.Path, alone: None) -> None:
+    files = Files(tmp_path / "server", REF_DISTRO, release)
+    for path, content in edits.contents_after([edit.told() for edit in files.plan()]).items():
+        pathlib.Path(path).write_bytes(content)
+    distribution.write(tmp_path / "original", "3.4.0")
+    found = distribution.differences(files.folder, tmp_path / "original")
+    assert distribution.unexplained(found, distribution.INTENDED_AFTER, files.server.base_url) == ([], [])
+
+
 def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.Path, alone: None) -> None:
     files = Files(tmp_path / "server", MALAWI, "3.3.1")
     files.params["images"] = {"ui": UI_IMAGE}
@@ -197,6 +229,22 @@ def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.P
 
 
 # -- whole servers -----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Own:
+    """A site's own services at one moment: the rows of each one's table, and for each its container, since when that runs, and how it is."""
+
+    rows: dict[str, set[Any]]
+    containers: dict[str, tuple[str, str, str]]
+
+    @classmethod
+    def of(cls, server: Server, layout: Layout) -> Own:
+        found = {name: server.container(name) for name in (*layout.users, *layout.others)}
+        return cls(
+            {name: set(server.query(f"select id, at from {name}.written")) for name in layout.users},
+            {name: (one.id, one.attrs["State"]["StartedAt"], one.status) for name, one in found.items()},
+        )
 
 
 @dataclasses.dataclass
@@ -209,8 +257,12 @@ class Story:
     before: dict[str, Any]
     files_before: dict[str, bytes]
     mounts: dict[str, str]
+    rounds: Rounds
     check: Run
+    own: Own
     upgrade: Run
+    own_after: Own
+    steps: dict[str, Any]
     again: Run
     after: dict[str, Any]
     after_again: dict[str, Any]
@@ -227,9 +279,12 @@ def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
 
 
 # WHOLE, with test_upgrade.py and test_databases.py, has each layout, each place of the database and both releases once; the rest is long.
+# FILES and SERVICES have what sites add of their own, in each other's company; alone, and rolled back as these, that is long.
 LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
 WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume), (ANGOLA, "3.3.0", folder_of_the_host)]
+WHOLE += [(SERVICES, "3.3.1", None), (FILES, "3.3.0", None)]
 REST: list[tuple[Layout, str, Place | None]] = [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
+REST += [(layout, START_RELEASES[number % 2], None) for number, layout in enumerate([*OWN, started_by(AGENT, "1.29.2")])]
 
 
 @pytest.fixture(scope="module", params=[case(*one) for one in WHOLE] + [case(*one, pytest.mark.long) for one in REST])
@@ -243,19 +298,22 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             place(server)
         layout.prepare(server)
 
-    with running(release, folder, users=60, without=LEFT_OUT, prepare=prepare) as server:
+    with running(release, folder, users=60, without=left_out(layout), prepare=prepare) as server:
         server.composer = ["docker", "compose", "--project-name", server.project]
-        untouched = server.fingerprint()
-        # As an operator does who has not said yet by which files the server runs, and what of it may be lost.
-        unsaid = ["-e", '{"openlmis_compose_files": [], "openlmis_discard_container_files": []}']
-        check = command(server, "ansible-playbook", "playbooks/upgrade-3.4.yml", "--tags", "check", *unsaid)
-        assert server.fingerprint() == untouched
-        for path in (*server.project_src.iterdir(), *(server.root / "prepared").glob("*")):
-            if path.is_file() and layout.started_by:
-                path.write_bytes(path.read_bytes().replace(DOLLAR.encode(), DOUBLED.encode()))
-        before, mounts, files = server.fingerprint(), database_mounts(server), contents(server.project_src)
+        untouched = still(server, layout)
+
+        def double() -> None:
+            assert still(server, layout) == untouched
+            for path in (*server.project_src.iterdir(), *(server.root / "prepared").glob("*")):
+                if path.is_file() and layout.started_by:
+                    path.write_bytes(path.read_bytes().replace(DOLLAR.encode(), DOUBLED.encode()))
+
+        # As an operator begins who has said nothing yet but what is in README, and where a job puts its files.
+        told = rounds(server, layout.images, given={"openlmis_target_files": str(server.root / "prepared")} if layout.prepared else {}, edit=double)
+        before, mounts, files, own = server.fingerprint(), database_mounts(server), contents(server.project_src), Own.of(server, layout)
         upgraded = upgrade(server, "-e", "openlmis_backup_verify=rows")
-        after = server.fingerprint() if upgraded.code == 0 else {}
+        own_after, steps = Own.of(server, layout), upgrade_steps(server)
+        after = still(server, layout) if upgraded.code == 0 else {}
         again = upgrade(server)
         yield Story(
             server=server,
@@ -264,22 +322,54 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             before=before,
             files_before=files,
             mounts=mounts,
-            check=check,
+            rounds=told,
+            check=told.first,
+            own=own,
             upgrade=upgraded,
+            own_after=own_after,
+            steps=steps,
             again=again,
             after=after,
-            after_again=server.fingerprint(),
+            after_again=still(server, layout) if upgraded.code == 0 else {},
         )
+
+
+def still(server: Server, layout: Layout) -> dict[str, Any]:
+    """What must not change: everything, but for the rows that the site's own services write meanwhile."""
+    found = server.fingerprint()
+    found["tables"] = {table: content for table, content in found["tables"].items() if table.partition(".")[0] not in layout.users}
+    return found
+
+
+def upgrade_steps(server: Server) -> dict[str, Any]:
+    """When each step of the upgrade began and ended, as far as it came."""
+    path = server.state_dir / "journal.json"
+    return {one["step"]: one for one in json.loads(path.read_text())["steps"]} if path.exists() else {}
+
+
+def test_it_is_ready_after_at_most_one_round_of_messages(story: Story) -> None:
+    assert story.rounds.last.code == 0, story.rounds.last.text
+    assert rows(story.rounds.last.text, "ready"), story.rounds.last.text
+    wanted = dict(story.layout.variables)
+    found = {name: story.rounds.offered.get(name) for name in wanted}
+    if "openlmis_compose_files" in wanted:
+        wanted["openlmis_compose_files"] = [str(story.server.project_src / name) for name in wanted["openlmis_compose_files"]]
+    # The job's files name its images, and docker-compose before 1.25 has not noted by which files it started the containers.
+    for name, unsaid in (("openlmis_images", story.layout.prepared), ("openlmis_compose_files", story.layout.started_by == "1.20.1")):
+        for variables in (wanted, found) if unsaid else ():
+            variables.pop(name, None)
+    assert found == wanted
+    assert (story.rounds.first.code != 0) == bool(wanted or story.layout.started_by)
 
 
 def test_it_is_upgraded(story: Story) -> None:
     assert story.upgrade.code == 0, story.upgrade.text
-    assert story.server.versions() == {name: TARGET[name] for name in PRESENT}
+    assert story.server.versions() == {name: TARGET[name] for name in present(story.layout)}
     users = story.server.users()
     assert len(users) >= 60
     assert story.server.contact_details() == expected_contact_details(users)
-    if "openlmis_images" in story.layout.variables:
-        assert story.server.container("reference-ui").attrs["Config"]["Image"] == UI_IMAGE
+    for image in story.layout.images.values():
+        assert story.server.container("reference-ui").attrs["Config"]["Image"] == image
 
 
 def test_it_is_still_one_project_on_the_same_volume(story: Story) -> None:
@@ -292,7 +382,7 @@ def test_it_is_still_one_project_on_the_same_volume(story: Story) -> None:
 
 def test_no_component_has_died(story: Story) -> None:
     database = story.server.container("db").attrs["State"]["StartedAt"]
-    for name in PRESENT:
+    for name in present(story.layout):
         state = story.server.container(name).attrs
         assert state["RestartCount"] == 0, name
         assert state["State"]["FinishedAt"].startswith("0001"), name
@@ -302,7 +392,7 @@ def test_no_component_has_died(story: Story) -> None:
 def test_what_restarts_by_itself_does_so_again(story: Story) -> None:
     text = b"".join(story.files_before.values())
     wanted = "always" if b"restart: always" in text else "no"
-    assert {story.server.container(name).attrs["HostConfig"]["RestartPolicy"]["Name"] or "no" for name in PRESENT} == {wanted}
+    assert {story.server.container(name).attrs["HostConfig"]["RestartPolicy"]["Name"] or "no" for name in present(story.layout)} == {wanted}
     assert (story.server.container("redis").attrs["HostConfig"]["RestartPolicy"]["Name"] or "no") == ("always" if story.layout.prepared else wanted)
 
 
@@ -351,7 +441,7 @@ def test_what_compose_v2_would_change_is_told(story: Story) -> None:
         assert [name for name in kept if f"{name} {by}" not in said(story)] == []
         assert "ftp holds /home/vsftpd/orders/ORDER-1.csv in the container itself" in said(story)
         assert re.search(r"refused settings .*MAIL_PASSWORD .*Write every \$ as \$\$", said(story))
-    else:
+    elif not story.layout.exported:
         assert "ok containers made anew" in said(story)
         assert "ok settings" in said(story)
 
@@ -369,8 +459,68 @@ def test_containers_of_docker_compose_are_made_anew(story: Story) -> None:
 
 def test_a_password_with_a_dollar_is_the_same_as_before(story: Story) -> None:
     password = DOLLAR if story.layout.started_by else "mail pa#ss"
-    for name in PRESENT:
+    for name in present(story.layout):
         assert f"MAIL_PASSWORD={password}" in story.server.container(name).attrs["Config"]["Env"], name
+
+
+def began(story: Story, step: str) -> datetime.datetime:
+    """When a step of the upgrade began; the journal's times without a zone are in UTC."""
+    moment = datetime.datetime.fromisoformat(story.steps[step]["started"])
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+def test_what_the_site_has_of_its_own_is_kept(story: Story) -> None:
+    for name in story.layout.users:
+        assert story.own.rows[name], name
+        assert story.own.rows[name] <= story.own_after.rows[name], name
+    made_anew = story.layout.started_by != ""
+    for name, (identity, since, status) in story.own_after.containers.items():
+        before = story.own.containers[name]
+        assert status == before[2], name
+        assert (identity != before[0]) == made_anew, name
+        # What uses the database was stopped and started; what does not was left as it is.
+        assert status == "exited" or (since != before[1]) == (made_anew or name in story.layout.users), name
+
+
+def test_nothing_is_written_between_the_backup_and_the_start(story: Story) -> None:
+    begun, over = (began(story, step) for step in ("backup", "start"))
+    for name in story.layout.users:
+        assert [one for one in story.own_after.rows[name] if begun <= one[1] <= over] == [], name
+
+
+def test_it_is_rolled_back_with_what_the_site_has_of_its_own(story: Story) -> None:
+    """The last test of a server."""
+    if story.layout.name in [one.name for one in LAYOUTS]:
+        return
+    begun = began(story, "backup")
+    # What was written since users were let in is given up.
+    back = command(story.server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", *DISCARD)
+    assert back.code == 0, back.text
+    assert story.server.versions() == {name: running_version(story.release, name) for name in present(story.layout)}
+    assert contents(story.server.project_src) == story.files_before
+    own = Own.of(story.server, story.layout)
+    for name in story.layout.users:
+        saved = {one for one in story.own_after.rows[name] if one[1] < begun}
+        assert story.own.rows[name] <= saved
+        assert saved <= own.rows[name], name
+    assert {name: one[2] for name, one in own.containers.items()} == {name: one[2] for name, one in story.own.containers.items()}
+
+
+def test_what_a_message_offers_is_read_as_an_operator_would() -> None:
+    table = """
+ok       images        nothing, but openlmis_no: 1
+refused  national UI   ui runs site/ui:1.0. Say what it is: openlmis_components: {ui: reference-ui}. Name it: openlmis_images:
+                       {ui: '<image>:<tag>'}; or, when it does: openlmis_images: {ui: keep}.
+refused  files         Name those that count: openlmis_compose_files: [/opt/a b.yml, c.yml].
+refused  settings      openlmis_settings_file: /opt/x/settings.env.
+refused  3 of 36 checks refuse: national UI, files, settings.
+"""
+    assert offered(table, {"ui": "site/ui:2.0"}) == {
+        "openlmis_components": {"ui": "reference-ui"},
+        "openlmis_images": {"ui": "site/ui:2.0"},
+        "openlmis_compose_files": ["/opt/a b.yml", "c.yml"],
+        "openlmis_settings_file": "/opt/x/settings.env",
+    }
 
 
 @pytest.mark.parametrize("version", ["1.20.1", pytest.param("1.29.2", marks=pytest.mark.long)])

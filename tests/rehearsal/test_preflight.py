@@ -206,7 +206,7 @@ def test_files_that_would_do_harm(server: Server) -> None:
         shutil.rmtree(server.project_src / ".git")
     assert "a$b" not in str(findings)
     assert "token" not in findings["next deployment"]["found"]
-    expect(findings, "production profile", "refused", "docker-compose.override.yml line 4, which comes before settings.env line 16")
+    expect(findings, "production profile", "refused", "docker-compose.override.yml line 4, which comes before settings.env line 12")
     expect(findings, "database URL", "refused", "; notification")
     expect(findings, "end of database URL", "refused", "sslmode=disable of notification")
     expect(findings, "settings", "refused", "FTP_PASSWORD (settings.env line ", "every $ as $$")

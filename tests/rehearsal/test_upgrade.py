@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import html
 import json
+import pathlib
 import re
 import stat
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from stack import distribution
 from stack.ansible import Run, database_mounts, migration, upgrade
 from stack.deployment import newest_migrations, running
 from stack.people import personal
 from stack.releases import COMPONENTS, RELEASES, running_version
+from stack.rounds import Rounds, rounds, rows
 from stack.world import ADMIN, DATABASE, Contact, Server, expected_contact_details
 
 TARGET = RELEASES["3.4.0"]
@@ -64,6 +67,7 @@ class Story:
     server: Server
     release: str
     before: dict[str, Any]
+    rounds: Rounds
     columns: Columns
     contents: dict[str, str]
     mounts: dict[str, str]
@@ -86,6 +90,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with running(request.param, tmp_path_factory.mktemp("upgrade")) as server:
         before, mounts, columns_before = server.fingerprint(), database_mounts(server), columns(server)
         contents_before = contents(server, columns_before)
+        told = rounds(server, known={})
         check = upgrade(server, "--check", "--diff")
         after_check = server.fingerprint()
         upgraded = upgrade(server, "-e", f"openlmis_report_dir={reports}")
@@ -99,6 +104,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             server=server,
             release=request.param,
             before=before,
+            rounds=told,
             columns=columns_before,
             contents=contents_before,
             mounts=mounts,
@@ -114,6 +120,15 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             again=again,
             after_again=server.fingerprint(),
         )
+
+
+def test_the_reference_distribution_is_ready_with_nothing_but_the_profile_set(story: Story) -> None:
+    """The inventory is README's, the deployment the stock one with `production` uncommented: no message asks for anything."""
+    assert story.rounds.first.code == 0, story.rounds.first.text
+    (ready,) = rows(story.rounds.first.text, "ready")
+    assert f"the server may be upgraded from {story.release} to 3.4.0" in ready
+    assert [row for row in rows(story.rounds.first.text, "warning") if not row.startswith(("migration order", "memory"))] == []
+    assert story.rounds.offered == {}
 
 
 def test_check_mode_runs_to_its_end_and_changes_nothing_at_all(story: Story) -> None:
@@ -220,6 +235,12 @@ def test_every_schema_is_at_its_newest_migration(story: Story) -> None:
 
 def test_requisition_has_the_migrations_that_flyway_would_skip(story: Story) -> None:
     assert {"20180511142252566", "20180529114621420"} <= set(story.server.migrations("requisition"))
+
+
+def test_the_files_render_what_the_release_gives_each_service(story: Story, tmp_path: pathlib.Path) -> None:
+    distribution.write(tmp_path / "original", "3.4.0")
+    found = distribution.differences(story.server.project_src, tmp_path / "original")
+    assert distribution.unexplained(found, distribution.INTENDED_AFTER, story.server.base_url) == ([], [])
 
 
 def test_requisition_runs_without_the_temporary_setting(story: Story) -> None:

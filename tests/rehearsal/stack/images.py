@@ -91,6 +91,12 @@ def wanted_images() -> list[Image]:
             ],
         ),
         Image(CONFIG_BASE, ['CMD ["/bin/true"]']),
+        # What a site has of its own.
+        Image("site/reports:1.6.0", [python("own.py", "writer", "reports")]),
+        Image("site/hapifhir:4.0", [python("own.py", "spring", "hapifhir")]),
+        Image("site/loader:1.0", [python("own.py", "once", "loader")]),
+        component_image("reference-ui", RELEASES["3.3.1"]["reference-ui"])._replace(tag="site/ui:1.0"),
+        component_image("reference-ui", RELEASES["3.4.0"]["reference-ui"])._replace(tag="site/ui:2.0"),
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import docker.errors
 
+from . import own
 from .compose_v1 import docker_compose
 from .images import client
 from .releases import PROJECT, PROJECTS, RELEASES
@@ -23,6 +24,8 @@ from .world import Server
 NATIONAL = {"reference-ui": ("malawi/ui", {"3.3.0": "1.0", "3.3.1": "1.1", "3.4.0": "2.0"})}
 # A password as docker-compose took it, and as Compose v2 has to find it to make the same of it.
 DOLLAR, DOUBLED = "pa$word", "pa$$word"
+# One that needs quotes, which docker-compose would take as they stand.
+QUOTED = '"mail pa#ss"'
 TARGET_VARIABLE = "openlmis_images"
 
 Files = dict[str, str]
@@ -41,6 +44,16 @@ class Layout:
     # What an upgraded server's files look like, where the site prepares them.
     prepared: bool = False
     started_by: str = ""
+    # What only the site knows: its image of the new release, by service. Where it prepares the files, they name it.
+    images: dict[str, str] = dataclasses.field(default_factory=dict)
+    # How the site starts the server: what its shell exports, and the profiles of Compose that it names.
+    exported: dict[str, str] = dataclasses.field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    # Components without which the layout would not be one.
+    needs: tuple[str, ...] = ()
+    # The site's own services: those that use the database, each with a table <service>.written, and those that do not and stay.
+    users: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def prepare(self, server: Server) -> None:
         """Write the files, before anything is started; what the tests ask the server for follows."""
@@ -49,9 +62,7 @@ class Layout:
         for name in files:
             (server.project_src / name).unlink()
         if self.started_by:
-            # docker-compose took quotes in an env_file as they stand; who used it wrote none.
-            files["settings.env"] = re.sub(r"(?m)=(['\"])(.*)\1$", r"=\2", files["settings.env"])
-            files["settings.env"] = files["settings.env"].replace("=mail pa#ss\n", "=%s\n" % DOLLAR)
+            mail_password(files, DOLLAR)
         self.write(files, release)
         server.project_src = server.project_src.rename(server.root / self.folder)
         write_bytes(server.project_src, files)
@@ -59,7 +70,7 @@ class Layout:
         variables: dict[str, Any] = {"openlmis_project_src": str(server.project_src), **self.variables}
         if self.prepared:
             variables["openlmis_target_files"] = str(server.root / "prepared")
-            write_bytes(server.root / "prepared", prepared(files, self.variables.get(TARGET_VARIABLE, {})))
+            write_bytes(server.root / "prepared", prepared(files, self.images))
         # What stands last in a mapping wins; JSON is YAML.
         lines = "".join("      %s: %s\n" % (name, json.dumps(value)) for name, value in variables.items())
         text = re.sub(r"(?m)^ *openlmis_project_src: .*\n", "", server.inventory.read_text())
@@ -68,6 +79,9 @@ class Layout:
             server.composer = [str(docker_compose(self.started_by))]
         for name in self.variables.get("openlmis_compose_files", []):
             server.composer += ["--file", name]
+        for name in self.profiles:
+            server.composer += ["--profile", name]
+        server.exported = self.exported
         national_images()
 
 
@@ -78,8 +92,8 @@ def release_of(env: str) -> str:
 
 def write_bytes(folder: pathlib.Path, files: Files) -> None:
     """Write files with the line ends that are in their texts."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode())
 
 
@@ -104,6 +118,11 @@ def forget_national_images() -> None:
 
 
 # -- what sites do to the files --------------------------------------------------------------------------------------
+
+
+def mail_password(files: Files, value: str) -> None:
+    """A password for sending mail, where the sample has a blank one."""
+    files["settings.env"] = files["settings.env"].replace("\nMAIL_PASSWORD=\n", "\nMAIL_PASSWORD=%s\n" % value)
 
 
 def literal_tags(files: Files, release: str, national: bool = True) -> None:
@@ -204,6 +223,7 @@ def prepared(files: Files, images: dict[str, str]) -> Files:
 
 
 def _malawi(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     literal_tags(files, release)
     settings_in_env(files)
     compose_version(files, "2")
@@ -215,6 +235,7 @@ def _malawi(files: Files, release: str) -> None:
 
 
 def _angola(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     files["settings.env"] += "auth.server.clientId=trusted-client\nauth.server.clientSecret=secret\n"
     files[".env"] = files[".env"].replace("OL_REPORT_VERSION=1.1.0", "OL_REPORT_VERSION=1.1.1-SNAPSHOT")
     split(files, "angola.yml", ("requisition", "report") if "\n  report:" in files["docker-compose.yml"] else ("requisition",))
@@ -225,6 +246,7 @@ def _angola(files: Files, release: str) -> None:
 
 
 def _job(files: Files, release: str) -> None:
+    mail_password(files, QUOTED)
     literal_tags(files, release)
     split(files, "site.yml", ("reference-ui", "notification"), both=True)
     project_name(files, None)
@@ -233,16 +255,80 @@ def _job(files: Files, release: str) -> None:
 MALAWI_NAMES = {"auth": "mw-auth", "requisition": "mw-requisition", "db": "postgres", "log": "syslog"}
 UI_IMAGE = "malawi/ui:2.0"
 REF_DISTRO = Layout("ref-distro", lambda files, release: None)
-MALAWI = Layout("malawi", _malawi, folder=PROJECT, names=MALAWI_NAMES, variables={TARGET_VARIABLE: {"reference-ui": UI_IMAGE}})
+OF_MALAWI = {"reference-ui": UI_IMAGE}
+MALAWI = Layout("malawi", _malawi, folder=PROJECT, names=MALAWI_NAMES, variables={TARGET_VARIABLE: OF_MALAWI}, images=OF_MALAWI)
 ANGOLA = Layout("angola", _angola, project=PROJECTS[2])
 JOB = Layout(
     "job",
     _job,
     folder=PROJECT,
-    variables={TARGET_VARIABLE: {"reference-ui": UI_IMAGE}, "openlmis_compose_files": ["docker-compose.yml", "site.yml"]},
+    variables={TARGET_VARIABLE: OF_MALAWI, "openlmis_compose_files": ["docker-compose.yml", "site.yml"]},
+    images=OF_MALAWI,
     prepared=True,
 )
 LAYOUTS = (REF_DISTRO, MALAWI, ANGOLA, JOB)
+
+
+# -- what one site or another has beside the reference distribution ----------------------------------------------------
+
+
+def made_of(*changes: Callable[[Files], None]) -> Callable[[Files, str], None]:
+    """A layout's `write`, of changes that do not ask for the release."""
+
+    def write(files: Files, release: str) -> None:
+        mail_password(files, QUOTED)
+        for change in changes:
+            change(files)
+
+    return write
+
+
+BY_THE_SHELL = {"spring_profiles_active": "production"}
+OWN_UI = "site/ui:2.0"
+SHELL = Layout(
+    "shell", made_of(own.shell), exported=BY_THE_SHELL, variables={"openlmis_compose_environment": BY_THE_SHELL}, needs=("diagnostics",), users=("hapifhir",)
+)
+UI = Layout(
+    "ui",
+    made_of(own.own_ui),
+    names={"reference-ui": "ui"},
+    variables={"openlmis_components": {"ui": "reference-ui"}, TARGET_VARIABLE: {"ui": OWN_UI}},
+    images={"ui": OWN_UI},
+)
+# The files that the job has prepared name the image.
+PREPARED_UI = dataclasses.replace(UI, name="prepared ui", prepared=True, variables={"openlmis_components": {"ui": "reference-ui"}})
+REPORTS = Layout("reports", made_of(own.reports), users=("reports",))
+ONE_SHOTS = Layout("one-shots", made_of(own.one_shots), users=("loader",), others=("portal",))
+NESTED = Layout("nested", made_of(own.nested))
+PROFILE = Layout(
+    "profile", made_of(own.profile), profiles=("cce",), variables={"openlmis_compose_environment": {"COMPOSE_PROFILES": "cce"}}, needs=("cce",)
+)
+AGENT = Layout("agent", made_of(own.agent), others=("agent",))
+OWN = (SHELL, UI, PREPARED_UI, REPORTS, ONE_SHOTS, NESTED, PROFILE, AGENT)
+
+
+def together(name: str, *layouts: Layout) -> Layout:
+    """One server that has what each of these has."""
+
+    def write(files: Files, release: str) -> None:
+        for layout in layouts:
+            layout.write(files, release)
+
+    merged: dict[str, Any] = {"name": name, "write": write, "prepared": any(one.prepared for one in layouts)}
+    for field in ("names", "images", "exported"):
+        merged[field] = {key: value for one in layouts for key, value in getattr(one, field).items()}
+    for field in ("profiles", "needs", "users", "others"):
+        merged[field] = tuple(value for one in layouts for value in getattr(one, field))
+    variables: dict[str, Any] = {}
+    for layout in layouts:
+        for variable, value in layout.variables.items():
+            variables[variable] = {**variables.get(variable, {}), **value}
+    return Layout(**merged, variables=variables)
+
+
+# Each of them in the company of others: on two servers all of them.
+SERVICES = together("services", SHELL, UI, REPORTS, AGENT)
+FILES = together("files", PREPARED_UI, ONE_SHOTS, NESTED, PROFILE)
 
 
 def started_by(layout: Layout, version: str) -> Layout:

@@ -72,6 +72,8 @@ class Server:
         # What a site calls its services, by the name that they have in the reference distribution.
         self.names: dict[str, str] = {}
         self.composer = ["docker", "compose"]
+        # What the shell exports in which the site runs Compose; Ansible's commands do not get it.
+        self.exported: dict[str, str] = {}
         # The database where it is outside the project (stack.external), and how Ansible's commands are run then.
         self.outside: Any = None
         self.prefix: list[str] = []
@@ -103,6 +105,7 @@ class Server:
         run = subprocess.run(
             [*self.composer, *arguments],
             cwd=self.project_src,
+            env={**os.environ, **self.exported},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
