@@ -168,6 +168,8 @@ LEFT_OUT = {"image": "openlmis/cce:1.0.0", "container_name": "lmis-cce-1", "comp
 SAME_TAG = {"service": "db", "place": "image", "before": "openlmis/postgres:3.2.0", "after": "openlmis/postgres:4.0.0", "raw": "openlmis/postgres:${V}"}
 UNSET = {"key": "LOCALE", "place": "", "services": ["auth"], "dollar": False, "variable": "OL_LOCALE"}
 
+OTHERWISE = {"options": ["settings_file"], "same": False, "rendered": "a at b"}
+
 # What arms a trap: the fact, the check that has to refuse, and words of the evidence and of the remedy.
 REFUSALS = [
     ("docker", {"engine": "19.03.8", "compose": "2.26.1"}, "docker", "Docker Engine 19.03.8", "Update them"),
@@ -188,7 +190,7 @@ REFUSALS = [
     ("rendered/lost_profiles", {"hapifhir": {"renders": [], "variables": ["P"]}}, "production profile", "hapifhir's container has it", "{P: production}"),
     ("rendered/without_url", ["cce"], "database URL", "cce render no DATABASE_URL", "env_file"),
     ("unrendered", {"cce": LEFT_OUT}, "services", "cce (openlmis/cce:1.0.0, a component): the container runs", "docker rm --force lmis-cce-1"),
-    ("live/named", {"options": ["settings_file"], "same": False, "rendered": "a at b"}, "database in use", "given another one: a at b", "Leave openlmis_settings_file"),
+    ("live/named", OTHERWISE, "database in use", "given another one: a at b", "Leave openlmis_settings_file"),
     ("live/started_elsewhere", ["cce"], "database in use", "cce were started with another DATABASE_URL", "docker inspect"),
     ("live/names_taken", {"db": "lmis-db, of no Compose project"}, "container names", "as a container that is there: lmis-db", "docker rm lmis-db"),
     ("live/copied", "The files were not all copied. Fix that", "copy of the files", "not all copied", "Fix that"),
