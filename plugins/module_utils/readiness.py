@@ -81,6 +81,11 @@ def find_crash(service: str, states: Sequence[ContainerState], first_restarts: M
     return Crash(service, "has no container")
 
 
+def has_done_its_work(states: Sequence[ContainerState]) -> bool:
+    """Whether a service has ended by itself and well, as a job does."""
+    return bool(states) and all(state.status == "exited" and state.exit_code == 0 and not state.oom_killed for state in states)
+
+
 def not_running(service: str, states: Sequence[ContainerState]) -> str:
     """What a service that has not crashed still lacks, in words; empty when it runs."""
     if any(state.status == "running" for state in states):

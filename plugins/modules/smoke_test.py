@@ -139,7 +139,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
     require_psycopg2,
     resolve_connection,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.profiles import (
     CHOOSE_PROFILES,
     CHOOSE_PROFILES_BEFORE,
@@ -376,12 +376,12 @@ def main() -> None:
     except OperationError as error:
         module.fail_json(msg=str(error))
     if module.check_mode:
-        module.exit_json(changed=False, msg=f"Would check {test.site.base_url}; nothing was checked.")
+        leave(module, changed=False, msg=f"Would check {test.site.base_url}; nothing was checked.")
     results = test.run()
     facts = {"msg": summary(results), "results": [result._asdict() for result in results]}
     if not all(result.ok for result in results):
         module.fail_json(**facts)
-    module.exit_json(changed=False, **facts)
+    leave(module, changed=False, **facts)
 
 
 if __name__ == "__main__":

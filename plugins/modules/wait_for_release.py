@@ -34,14 +34,11 @@ options:
     type: list
     elements: str
     default: []
-  compose_files:
-    description: Compose files of the deployment, relative to O(project_src); those that Compose loads on its own when empty.
+  may_exit:
+    description: Those of O(services) that are not waited for once they have ended with exit code 0, such as a job of the site's own.
     type: list
     elements: str
     default: []
-  release:
-    description: The release, as in the role's C(vars/releases); it names the image and the port of the service registry.
-    type: dict
   timeout:
     description: How long to wait, in seconds. A migration of a large database may take this long.
     type: int
@@ -175,13 +172,14 @@ from ansible_collections.openlmis.operations.plugins.module_utils.database impor
     named_host,
     require_psycopg2,
 )
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
 from ansible_collections.openlmis.operations.plugins.module_utils.histories import Histories
 from ansible_collections.openlmis.operations.plugins.module_utils.readiness import (
     Crash,
     History,
     contradiction,
     find_crash,
+    has_done_its_work,
     how_far,
     lacks,
     missing_migrations,
@@ -357,6 +355,8 @@ class Wait:
             for state in states:
                 self.first_restarts.setdefault(state.id, state.restarts)
             crash = find_crash(service, states, self.first_restarts)
+            if service in self.params["may_exit"] and has_done_its_work(states):
+                continue
             if crash:
                 crashes.append(crash)
             elif not_running(service, states):
@@ -509,8 +509,7 @@ def main() -> None:
     spec["project_src"]["required"] = True
     spec.update(
         services={"type": "list", "elements": "str", "default": []},
-        compose_files={"type": "list", "elements": "str", "default": []},
-        release={"type": "dict"},
+        may_exit={"type": "list", "elements": "str", "default": []},
         timeout={"type": "int", "default": 1800},
         interval={"type": "float", "default": 1},
     )
@@ -521,7 +520,7 @@ def main() -> None:
     try:
         components = components_of(module.params)
         if module.check_mode:
-            module.exit_json(changed=False, msg=intention(components, module.params["services"]))
+            leave(module, changed=False, msg=intention(components, module.params["services"]))
         wait = Wait(module.params, components)
         with progress.Progress(module.params["progress_file"]) as progressing:
             progressing.say(wait.how_far)
@@ -530,7 +529,8 @@ def main() -> None:
         reached = wait.reached() if wait else {}
         module.fail_json(msg=str(error), **reached, **getattr(error, "facts", {}))
     reached = wait.reached()
-    module.exit_json(
+    leave(
+        module,
         changed=bool(wait.taken_back), registrations=wait.taken_back, msg=f"Ready after {reached['duration']:.0f} seconds.", **reached
     )
 

@@ -9,6 +9,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.readiness impo
     ContainerState,
     contradiction,
     find_crash,
+    has_done_its_work,
     how_far,
     lacks,
     missing_migrations,
@@ -166,3 +167,18 @@ def test_anything_else_may_still_come(history, answer):
 )
 def test_how_far_all_are_is_one_line(auth, diagnostics, said):
     assert how_far({AUTH: auth, DIAGNOSTICS: diagnostics}) == said
+
+
+@pytest.mark.parametrize(
+    ("states", "done"),
+    [
+        ([("exited", 0)], True),
+        ([("exited", 0), ("running", 0)], False),
+        ([("exited", 1)], False),
+        ([("created", 0)], False),
+        ([], False),
+    ],
+)
+def test_a_job_has_done_its_work_when_it_has_ended_well(states, done):
+    found = [ContainerState("id", "job", status, exit_code) for status, exit_code in states]
+    assert has_done_its_work(found) == done
