@@ -796,7 +796,7 @@ def test_what_nginx_remembers_of_several_servers_is_outlasted(site: Server) -> N
         run = wait_with_registry(site, 50)
         # The wait, one request after the other, meets one worker of nginx; the other finds both servers missing later, and says so longer.
         time.sleep(3)
-        assert set(ask_for(site, 2)) == {502}
+        assert 502 in ask_for(site, 2)
         result = run.result()
         assert not result.get("failed"), result["msg"]
         assert {one for one, _identity in registered(site, "notification")} == set(map(address_of, containers))
