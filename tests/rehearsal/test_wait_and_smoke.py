@@ -758,18 +758,18 @@ def registered(site: Server, name: str) -> list[tuple[str, str]]:
 
 
 def ask_for(site: Server, seconds: float) -> list[int]:
-    """What notification's version page answers for so many seconds, asked again and again by four at once."""
+    """What notification's version page answers for so many seconds, asked by so many at once that both workers of nginx are."""
     until = time.monotonic() + seconds
 
     def ask(_number: int) -> list[int]:
         found = []
         while time.monotonic() < until:
             found.append(site.http("GET", "/notification").status)
-            time.sleep(0.02)
+            time.sleep(0.3)
         return found
 
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        return [status for found in pool.map(ask, range(4)) for status in found]
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        return [status for found in pool.map(ask, range(32)) for status in found]
 
 
 def test_the_registration_of_the_container_before_is_taken_back_at_the_same_address_too(site: Server) -> None:
@@ -789,14 +789,14 @@ def test_the_registration_of_the_container_before_is_taken_back_at_the_same_addr
 
 def test_what_nginx_remembers_of_several_servers_is_outlasted(site: Server) -> None:
     try:
-        containers = recreate(site, 8, "--scale", "notification=2")
+        containers = recreate(site, 9, "--scale", "notification=2")
         deployment.wait_until(
             "their registrations", lambda: {one for one, _identity in registered(site, "notification")} >= set(map(address_of, containers)), 20
         )
         run = wait_with_registry(site, 50)
         # The wait, one request after the other, meets one worker of nginx; the other finds both servers missing later, and says so longer.
-        time.sleep(4)
-        assert set(ask_for(site, 2)) == {502}
+        time.sleep(3)
+        assert 502 in ask_for(site, 2)
         result = run.result()
         assert not result.get("failed"), result["msg"]
         assert {one for one, _identity in registered(site, "notification")} == set(map(address_of, containers))
