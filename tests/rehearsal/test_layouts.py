@@ -247,7 +247,7 @@ class Own:
         )
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Story:
     """One server from before the upgrade to after its second run."""
 
@@ -446,7 +446,7 @@ def test_what_compose_v2_would_change_is_told(story: Story) -> None:
         assert "ok settings" in said(story)
 
 
-def test_containers_of_docker_compose_are_made_anew(story: Story) -> None:
+def test_containers_of_docker_compose_are_recreated(story: Story) -> None:
     made_by = {one.labels["com.docker.compose.service"]: one.labels["com.docker.compose.version"] for one in story.server.containers()}
     assert [name for name, version in made_by.items() if version.startswith("1.")] == []
     database = story.server.container("db").name
@@ -473,13 +473,13 @@ def test_what_the_site_has_of_its_own_is_kept(story: Story) -> None:
     for name in story.layout.users:
         assert story.own.rows[name], name
         assert story.own.rows[name] <= story.own_after.rows[name], name
-    made_anew = story.layout.started_by != ""
+    recreated = story.layout.started_by != ""
     for name, (identity, since, status) in story.own_after.containers.items():
         before = story.own.containers[name]
         assert status == before[2], name
-        assert (identity != before[0]) == made_anew, name
+        assert (identity != before[0]) == recreated, name
         # What uses the database was stopped and started; what does not was left as it is.
-        assert status == "exited" or (since != before[1]) == (made_anew or name in story.layout.users), name
+        assert status == "exited" or (since != before[1]) == (recreated or name in story.layout.users), name
 
 
 def test_nothing_is_written_between_the_backup_and_the_start(story: Story) -> None:

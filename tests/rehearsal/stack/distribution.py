@@ -46,7 +46,7 @@ INTENDED = (
         "a Flyway callback of the site's own brings phone numbers into the column of 3.4: without it no phone number would be copied",
     ),
 )
-# What an upgraded 3.3 server renders otherwise than a 3.4.0 that was installed anew.
+# What an upgraded 3.3 server renders otherwise than a newly installed 3.4.0.
 INTENDED_AFTER = (
     *INTENDED,
     Intended("*", "environment.SCALYR_API_KEY", NOTHING, "new in the sample of 3.4.0 and read by no component: an upgrade leaves the site's settings alone"),

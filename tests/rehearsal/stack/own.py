@@ -42,9 +42,9 @@ ONE_SHOTS = """
       seed:
         condition: service_completed_successfully
 """
-# A service whose build lies within that of another.
+# A service whose build lies within that of another, and whose name comes before that one's.
 NESTED = """
-  site-configuration:
+  own-configuration:
     build:
       context: ./config/site
     volumes:
