@@ -369,10 +369,14 @@ def stray(journal: Journal, traces: Traces, server: Mapping[str, Any]) -> str:
 
 
 def disturbed(traces: Traces, server: Mapping[str, Any]) -> bool:
-    """Tell whether a server is as a run leaves it that has stopped half-way: users are kept out, or containers were removed and none runs."""
+    """Tell whether a server is as a run leaves it that has stopped half-way.
+
+    Users are kept out; or nothing runs, and containers were removed or the files are those of the release while the database's histories are not.
+    """
     services = [one for one in server["services"].values() if one["stopped_for_upgrade"] and not one["one_shot"]]
     none_runs = all(one["status"] != "running" for one in services)
-    return traces.closed or (none_runs and any(one["container"] is None for one in services))
+    ahead = not server["edits"] and not server["database"]["error"] and server["release"] != server["release_target"]
+    return traces.closed or (none_runs and (ahead or any(one["container"] is None for one in services)))
 
 
 def migrated(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any]) -> bool:
@@ -536,6 +540,8 @@ def describe_services(server: Mapping[str, Any]) -> str:
 def describe_backup(journal: Journal) -> str:
     """Say in one sentence what there is to go back to."""
     backups = [entry for entry in journal["steps"] if entry["step"] == BACKUP and entry["finished"]]
+    if not backups and any((entry.get("data") or {}).get("recovered") for entry in journal["steps"]):
+        return "none was found"
     if not backups:
         return "none yet; the database has not been changed"
     folder = backups[-1]["data"].get("dest")

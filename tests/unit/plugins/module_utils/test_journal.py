@@ -145,6 +145,7 @@ SERVER = {
     "release": "3.3.1",
     "release_target": "3.4.0",
     "begun_from": None,
+    "edits": ["auth 3.2.0 -> 4.0.0"],
     "services": {
         "auth": {**SERVICE, "status": "running", "mounts": {}},
         "db": {**SERVICE, "stopped_for_upgrade": False, "component": None, "status": "running", "image": "db", "mounts": {"/data": "abc"}},
@@ -226,6 +227,7 @@ def test_no_run_is_invented_where_there_is_no_trace_of_one_or_the_last_one_is_ov
     assert lost(STOPPED, finished, manifests=[*BACKUP, ("/b/2", manifest(run=LATER))])["run_id"] == LATER
     # Stopped by hand, all containers there: whoever has stopped them starts them again.
     assert lost(server("exited"), manifests=BACKUP, kept=KEPT) is None
+    assert lost(server("exited", edits=[]), manifests=BACKUP, kept=KEPT, changed=["/b/1"])["steps"][-1]["step"] == "backup"
 
 
 @pytest.mark.parametrize(
