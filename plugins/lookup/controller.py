@@ -82,6 +82,8 @@ from ansible.plugins.lookup import LookupBase
 
 ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
 HIDDEN = "..."
+# Tasks of the window ask for this, each in a process of its own: libyaml is ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # An address with a user's name and password in it.
 CREDENTIALS = re.compile(r"://[^/\s]*@")
 # Options of ansible-playbook with a value, and those without, that a later run needs as well.
@@ -122,7 +124,8 @@ def harmless(roles: str = ROLES) -> frozenset[str]:
     options = []
     for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")):
         with open(path, encoding="utf-8") as stream:
-            options += [option for spec in yaml.safe_load(stream)["argument_specs"].values() for option in (spec.get("options") or {}).items()]
+            specs = yaml.load(stream, LOADER)["argument_specs"]
+            options += [option for spec in specs.values() for option in (spec.get("options") or {}).items()]
     secret = {name for name, option in options if option.get("no_log")}
     return frozenset(name for name, _option in options) - secret
 
