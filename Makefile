@@ -58,6 +58,7 @@ test-rehearsal: docker setup ## whole upgrades on the rehearsal server
 	@$(PYTHON_RUN) tools/run_checks.py rehearsal rehearsal-second rehearsal-third
 
 faults: docker setup ## break the upgrade in every known way, finish it, roll it back; as root (FAULTS="'kill*backup' --shard 1/2")
+	@tools/setup-sshd
 	@PYTHONPATH=tests/rehearsal $(PYTHON_RUN) -m faults $(FAULTS)
 
 boots: docker setup ## upgrade 30 servers whose components boot for 20 s, and count how many end well; about 35 minutes (BOOTS="--number 5 --boot 60")

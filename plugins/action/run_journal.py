@@ -55,7 +55,7 @@ class ActionModule(NormalAction):
                 journals.require_expected(journal, params, result.get("skip", False))
         except OperationError as error:
             return {"failed": True, "msg": str(error)}
-        return {**journals.told(journal, before, params["phase"]), **result}
+        return {**journals.told(journal, before, params["phase"]), "damaged": "", **result}
 
     def _said(self, command: str) -> str | None:
         """Return what a command of the host's shell printed, None when it failed."""

@@ -11,7 +11,8 @@ version_added: "0.1.0"
 description:
   - Returns one dictionary about the C(ansible-playbook) process on the controller, for the journal of a run and for the messages
     after a failure.
-  - Extra variables whose name says that they are secret are shown with C(...) in place of their value.
+  - Of extra variables only those are shown with their value that the argument specs of the collection's roles have, without C(no_log);
+    all others are shown with C(...) in its place.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -61,7 +62,9 @@ _raw:
       type: dict
 """
 
+import functools
 import getpass
+import glob
 import json
 import math
 import multiprocessing
@@ -71,12 +74,18 @@ import shlex
 import socket
 from typing import Any, Iterable, Mapping
 
+import yaml
 from ansible import constants
 from ansible.context import CLIARGS
 from ansible.parsing.splitter import parse_kv
 from ansible.plugins.lookup import LookupBase
 
-SECRET = re.compile(r"pass|secret|token|key$", re.IGNORECASE)
+ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
+HIDDEN = "..."
+# Tasks of the window ask for this, each in a process of its own: libyaml is ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# An address with a user's name and password in it.
+CREDENTIALS = re.compile(r"://[^/\s]*@")
 # Options of ansible-playbook with a value, and those without, that a later run needs as well.
 VALUED = {
     "subset": "--limit", "remote_user": "--user", "connection": "--connection", "private_key_file": "--private-key",
@@ -109,18 +118,48 @@ def alive(pid: int, begin: int | None) -> bool:
     return begin is None or started(pid) == begin
 
 
-def without_secrets(text: str) -> str:
-    """Return an argument of C(--extra-vars) with the values of secret variables replaced; a file's name stays."""
+@functools.lru_cache(maxsize=None)
+def harmless(roles: str = ROLES) -> frozenset[str]:
+    """Return the variables whose values may be repeated: an argument spec of a role has them, and none of them says C(no_log)."""
+    options = []
+    for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")):
+        with open(path, encoding="utf-8") as stream:
+            specs = yaml.load(stream, LOADER)["argument_specs"]
+            options += [option for spec in specs.values() for option in (spec.get("options") or {}).items()]
+    secret = {name for name, option in options if option.get("no_log")}
+    return frozenset(name for name, _option in options) - secret
+
+
+def shown(name: str, value: Any) -> bool:
+    """Tell whether the value of an extra variable may be repeated."""
+    return name in harmless() and not CREDENTIALS.search(str(value))
+
+
+def repeated(text: str) -> list[str]:
+    """Return what to give to C(--extra-vars) again for one argument of it, without any value that is not known to be harmless.
+
+    A file's name stays. The text is read as Ansible reads it: YAML, of which JSON is a part, or C(name=value).
+    """
     if text.startswith("@"):
-        return text
-    try:
-        values = json.loads(text)
-    except ValueError:
+        return [text]
+    if not text.startswith(("{", "[")):
         values = parse_kv(text)
-        return " ".join(f"{name}={'...' if SECRET.search(name) else shlex.quote(str(value))}" for name, value in values.items())
+        return [" ".join(f"{name}={shlex.quote(str(value)) if shown(name, value) else HIDDEN}" for name, value in values.items())]
+    try:
+        values = yaml.load(text, _Loader)  # a safe loader
+    except yaml.YAMLError:
+        return [HIDDEN]
     if not isinstance(values, dict):
-        return "..."
-    return json.dumps({name: "..." if SECRET.search(name) else value for name, value in values.items()})
+        return [HIDDEN]
+    known = {str(name): value for name, value in values.items() if shown(str(name), value)}
+    return ([json.dumps(known)] if known else []) + [f"{name}={HIDDEN}" for name in values if str(name) not in known]
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that knows no tag: of what is vaulted or marked unsafe the name is shown as well."""
+
+
+_Loader.add_constructor(None, lambda loader, node: HIDDEN)
 
 
 def command_line(arguments: Mapping[str, Any], playbook: str, directory: str, inventory: Iterable[str]) -> str:
@@ -137,7 +176,7 @@ def command_line(arguments: Mapping[str, Any], playbook: str, directory: str, in
     for name, flag in REPEATED.items():
         words += [word for value in arguments.get(name) or () for word in (flag, str(value))]
     words += [flag for name, flag in FLAGS.items() if arguments.get(name)]
-    words += [word for text in arguments.get("extra_vars") or () for word in ("--extra-vars", without_secrets(text))]
+    words += [word for text in arguments.get("extra_vars") or () for one in repeated(text) for word in ("--extra-vars", one)]
     return f"cd {shlex.quote(directory)} && {shlex.join([*words, playbook])}"
 
 

@@ -138,6 +138,23 @@ def source_of(content: Mapping[str, Any]) -> Optional[str]:
     return project.get("src") if isinstance(project, dict) else None
 
 
+def newest(backup_dir: str, project_src: str, run: Optional[str] = None) -> Optional[str]:
+    """Return the folder of the newest backup of a deployment, or of one run of it; None when there is none."""
+    folders = [os.path.join(backup_dir, name) for name in os.listdir(backup_dir)] if os.path.isdir(backup_dir) else []
+    found = {folder: load(os.path.join(folder, MANIFEST)) for folder in folders}
+    own = [one for one in folders if source_of(found[one]) == project_src and run in (None, found[one].get("run"))]
+    return max(own, key=lambda one: str(found[one].get("created", "")), default=None)
+
+
+def deployed(folder: str, project_src: str) -> Dict[str, bytes]:
+    """Return the content of every deployed file of a backup, by the path where it was."""
+    contents, root = {}, os.path.join(folder, "files")
+    for inside in walk(root)[0]:
+        with open(os.path.join(root, inside), "rb") as stream:
+            contents[os.path.join(project_src, inside)] = stream.read()
+    return contents
+
+
 def sweep(backup_dir: str, project_src: str, end_work: Callable[[List[str]], None]) -> List[str]:
     """Remove what an earlier attempt of the same deployment began and did not finish; return the folders.
 
@@ -199,6 +216,22 @@ def merged(draft: Mapping[str, Any], told: Mapping[str, Any]) -> Dict[str, Any]:
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = {**result[key], **value} if both else value
     return result
+
+
+def added_by(prepared: Optional[str], project_src: str, earlier: Sequence[Mapping[str, Any]]) -> List[str]:
+    """Return the prepared files, relative to the deployment, that were not there before the upgrade.
+
+    C(earlier) are the manifests of this run so far: what an attempt of it has put there was not there before, either.
+    """
+    sizes, links = walk(prepared) if prepared else ({}, {})
+    new = {path for path in [*sizes, *links] if not os.path.lexists(os.path.join(project_src, path))}
+    return sorted(new.union(*(manifest.get("added") or [] for manifest in earlier)))
+
+
+def of_run(backup_dir: str, project_src: str, run: Optional[str]) -> List[Dict[str, Any]]:
+    """Return the manifests of a deployment's backups that one run has made."""
+    found = [load(os.path.join(backup_dir, name, MANIFEST)) for name in (os.listdir(backup_dir) if os.path.isdir(backup_dir) else [])]
+    return [manifest for manifest in found if source_of(manifest) == project_src and manifest.get("run") == run]
 
 
 def finish(folder: str, told: Mapping[str, Any]) -> Dict[str, Any]:

@@ -137,10 +137,11 @@ def render(
     The result holds passwords and must not leave the module. Raises OperationError with Compose's last line.
     """
     command = compose_command(project_src, files, project_name) + (["--profile", profile] if profile else [])
-    text = _run(
-        [*command, "config", "--format", "json", *([] if interpolate else ["--no-interpolate"])],
-        "the Compose configuration of " + project_src,
-    )
+    command += ["config", "--format", "json", *([] if interpolate else ["--no-interpolate"])]
+    try:
+        text = _run(command, "the Compose configuration of " + project_src)
+    except OperationError as error:
+        raise OperationError(blamed(str(error), project_src, files)) from error
     rendered = json.loads(text)
     return undoubled(rendered) if interpolate else rendered
 
@@ -149,6 +150,16 @@ def compose_profiles(project_src: str, files: Sequence[str], project_name: str) 
     """Return the Compose profiles that the files name."""
     command = [*compose_command(project_src, files, project_name), "config", "--profiles"]
     return _run(command, "the Compose profiles of " + project_src).split()
+
+
+def blamed(said: str, project_src: str, files: Sequence[str]) -> str:
+    """Return what was said of files that are no YAML with the file of which Compose says a line and no name; else what was said."""
+    reason = re.search(r"yaml: .*line \d+: .*?(?=\. Mend|$)", said)
+    for path in files if reason and not any(path in said for path in files) else ():
+        command = compose_command(project_src, [path], None) + ["config", "--no-interpolate", "--quiet"]
+        if reason.group() in subprocess.run(command, capture_output=True, text=True, check=False).stderr:
+            return said.replace(reason.group(), f"{path}: {reason.group()}")
+    return said
 
 
 def undoubled(value: Any) -> Any:

@@ -11,13 +11,14 @@ import os
 import re
 import tempfile
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 Journal = Dict[str, Any]
 FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
+HARMLESS = "pull"
 PLAIN = ("read", "started", "done")  # the states of the module that need nothing but the journal's file
 # What is counted in a step's or a run's data.
 COUNTS = frozenset(("bytes", "count_timeout", "hashed", "inserted", "kept", "rows", "source", "tables", "unchanged", "updated", "users", "without_email"))
@@ -40,6 +41,7 @@ def argument_spec() -> Dict[str, Any]:
         "run": {"type": "dict", "default": {}},
         "holder": {"type": "dict", "default": {}},
         "take_over": {"type": "bool", "default": False},
+        "held": {"type": "bool", "default": False},
         "commands": {"type": "dict", "default": {}},
         "backup_dir": {"type": "path"},
         "finding": {"type": "str"},
@@ -66,12 +68,12 @@ def parsed(text: str, path: str) -> Tuple[Optional[Journal], str]:
     except ValueError as error:
         return None, f"{path} cannot be read as a journal ({error}); {_REMEDY}"
     known = isinstance(journal, dict) and isinstance(journal.get("steps"), list) and "run_id" in journal
-    return (journal, "") if known else (None, f"{path} is JSON but no journal; {_REMEDY}")
+    return (journal, "") if known else (None, f"{path} is JSON, but without a run; {_REMEDY}")
 
 
 _REMEDY = (
-    "the journal of an upgrade run is expected there. Run the playbook again: it moves the file aside and takes what it"
-    " needs from the backup."
+    "it is no journal of a run. Run the playbook without --tags: it moves the file aside and finds out from the backup, the kept images"
+    " and the server what the run has done."
 )
 
 
@@ -106,19 +108,24 @@ def run_id(now: str) -> str:
     return now.replace("-", "").replace(":", "").split(".")[0] + "Z"
 
 
-def under_way(journal: Optional[Journal]) -> bool:
-    """Tell whether the journal's run was begun and not finished."""
+def unfinished(journal: Optional[Journal]) -> bool:
+    """Tell whether the journal's run was begun and not finished, however far it came."""
     return journal is not None and not journal["finished"]
 
 
-def in_hand(journal: Optional[Journal], holder: Mapping[str, Any]) -> bool:
-    """Tell whether a run is under way and this holder has it: what fails without having it, such as a mere check, is not the run's."""
-    return journal is not None and under_way(journal) and (journal.get("holder") or {}) == holder
+def under_way(journal: Optional[Journal]) -> bool:
+    """Tell whether there is a run to resume: one that has begun more than to fetch images, for which nobody has to leave."""
+    return journal is not None and unfinished(journal) and any(entry["step"] != HARMLESS for entry in journal["steps"])
+
+
+def is_run_by(journal: Optional[Journal], holder: Mapping[str, Any]) -> bool:
+    """Tell whether this controller works on the journal's run: what fails without that, such as a mere check, is not the run's."""
+    return journal is not None and unfinished(journal) and (journal.get("holder") or {}) == holder
 
 
 def finished_steps(journal: Optional[Journal], phase: str) -> Set[str]:
-    """Return the steps that the run under way has done in this phase."""
-    if journal is None or not under_way(journal) or journal["phase"] != phase:
+    """Return the steps that the unfinished run has done in this phase."""
+    if journal is None or not unfinished(journal) or journal["phase"] != phase:
         return set()
     return {entry["step"] for entry in journal["steps"] if entry["finished"] and entry["phase"] == phase}
 
@@ -151,12 +158,17 @@ def may_skip(journal: Optional[Journal], step: str, phase: str, reached: bool) -
 def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Journal:
     """Return the journal with the step begun; a finished run, or none, makes place for a new one.
 
-    Raises OperationError when somebody else holds the run, or the step before this one of the plan is not done.
+    So does one that has stopped nothing, when its first step begins again: what it found may be long ago.
+    Raises OperationError when the run is another controller's, or the step before this one of the plan is not done.
     """
     step, phase, plan = params["step"], params["phase"], params["plan"]
+    require_held(journal, params)
+    begins_again = journal is not None and step == HARMLESS and not under_way(journal)
+    if journal is not None and unfinished(journal) and begins_again:
+        held(journal, params["holder"], params["take_over"])
     if journal is not None and phase == "rollback" and journal["phase"] == "upgrade":
         journal = dict(journal, phase=phase, finished=None, outcome=None)
-    elif journal is None or not under_way(journal):
+    elif journal is None or not unfinished(journal) or begins_again:
         journal = {"run_id": run_id(now), "started": now, "finished": None, "outcome": None, "phase": phase}
         journal.update(run=numbered(params["run"]), steps=[], holder={})
     before = plan[plan.index(step) - 1] if step in plan[1:] else None
@@ -171,30 +183,61 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
 
 
 def held(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journal:
-    """Return the journal in the hands of this holder. Raises OperationError when another one has it."""
+    """Return the journal as this controller's. Raises OperationError when another one works on the run."""
     current = journal.get("holder") or {}
     if current and current != holder and not take_over:
         last = journal["steps"][-1] if journal["steps"] else {"step": "none", "started": journal["started"], "finished": None}
         raise OperationError(
-            f"Run {journal['run_id']} is in the hands of {current.get('user')} at {current.get('host')} (process {current.get('pid')}),"
-            f" last seen with step {last['step']} at {last['finished'] or last['started']} UTC; one controller at a time is expected. Wait"
-            " for it or end it; if it is gone for good, run again with openlmis_take_over=true."
+            f"Run {journal['run_id']} was started by {started_by(current)}, last seen with step {last['step']} at"
+            f" {last['finished'] or last['started']} UTC; only one controller works on a run. Wait for it or end it; if it is gone for good,"
+            " run again with openlmis_take_over=true."
         )
     return dict(journal, holder=dict(holder))
 
 
+def started_by(holder: Mapping[str, Any]) -> str:
+    """Return who works on a run, as a person writes it."""
+    return f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')})"
+
+
+def require_held(journal: Optional[Journal], params: Mapping[str, Any]) -> None:
+    """Raise OperationError when the run was this controller's when it last looked (C(held)), and is not any more."""
+    current = (journal or {}).get("holder") or {}
+    if not params.get("held") or current == params["holder"]:
+        return
+    run = f"Run {journal['run_id']}" if journal is not None else "The run of this playbook"
+    if current:
+        who = f"was taken over by {started_by(current)}"
+    elif journal is None:
+        who = f"has lost its journal, {params['path']}"
+    else:
+        who = "was taken over and has ended since" if journal["finished"] else "was taken over and has stopped since"
+    raise OperationError(
+        f"{run} {who}; this controller, {started_by(params['holder'])}, notes nothing in it and stops here. See what the other controller"
+        " says; to resume a run that has stopped, run the playbook again."
+    )
+
+
 def claimed(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journal:
-    """Return the journal in the hands of this holder, for one attempt more at what is left. Raises OperationError as C(held) does."""
+    """Return the journal as this controller's, for one attempt more at what is left. Raises OperationError as C(held) does."""
     return dict(held(journal, holder, take_over), attempt=journal.get("attempt", 1) + 1)
 
 
-def done(journal: Optional[Journal], step: str, data: Mapping[str, Any], run: Mapping[str, Any], now: str) -> Journal:
-    """Return the journal with the step ended. Raises OperationError when the step that runs is another one."""
+def finished(journal: Journal, params: Mapping[str, Any], now: str) -> Journal:
+    """Return the journal with the run ended. Raises OperationError when it is another controller's."""
+    require_held(journal, {**params, "held": True})
+    return dict(journal, finished=now, outcome=params["outcome"], holder={})
+
+
+def done(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Journal:
+    """Return the journal with the step ended. Raises OperationError when the run is another controller's, or another step runs."""
+    step, data, run = params["step"], params["data"], params["run"]
+    require_held(journal, {**params, "held": True})
     running = journal["steps"][-1] if journal and journal["steps"] else {"step": "none", "finished": None}
     if journal is None or running["step"] != step or running["finished"]:
         raise OperationError(
-            f"The journal's last step is {running['step']}; {step}, begun and not ended, is expected."
-            " Another run may be writing to the same journal: see that only one is under way, and run again."
+            f"The journal's last step is {running['step']}, and {step} was to be ended. Another run may be writing to the same journal: see"
+            " that only one is under way, and run again."
         )
     steps = journal["steps"][:-1] + [dict(running, finished=now, data=numbered(data))]
     return dict(journal, steps=steps, run={**journal["run"], **numbered(run)})
@@ -217,7 +260,7 @@ def noted(journal: Optional[Journal], params: Mapping[str, Any], now: str, write
         journal = started(journal, params, now) if writes and not result["skip"] else journal
     if state == "done" and writes:
         require_expected(journal, params)
-        journal = done(journal, params["step"], params["data"], params["run"], now)
+        journal = done(journal, params, now)
     return journal, result
 
 
@@ -228,7 +271,8 @@ def require_expected(journal: Optional[Journal], params: Mapping[str, Any], skip
     skipped expects nothing else.
     """
     database, begun = params["database"], ((journal or {}).get("run") or {}).get("database")
-    if database and database["identity"] != begun:
+    unknown = begun is None and journal is not None and journal["steps"] and (journal["steps"][0].get("data") or {}).get("recovered")
+    if database and database["identity"] != begun and not (unknown and database["identity"]):
         raise OperationError(
             database.get("error")
             or f"The database is another one, {database['identity']}; {begun} is expected, with which this run began. Nothing more is done."
@@ -239,12 +283,11 @@ def require_expected(journal: Optional[Journal], params: Mapping[str, Any], skip
         raise OperationError(params["otherwise"])
 
 
-def told(journal: Optional[Journal], before: Optional[Journal], phase: str, damaged: str = "") -> Dict[str, Any]:
+def told(journal: Optional[Journal], before: Optional[Journal], phase: str) -> Dict[str, Any]:
     """Return what the module tells of the journal, whatever was asked of it."""
     return {
         "changed": journal != before,
         "journal": journal,
-        "damaged": damaged,
         "under_way": under_way(journal),
         "keep_out": keep_out(journal),
         "done": sorted(finished_steps(journal, phase)),
@@ -267,7 +310,7 @@ def plain(finding: str) -> str:
 
 
 def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str, Any]] = None) -> Journal:
-    """Return the journal with the reason, and what was found until then, at the step that did not end, and with nobody holding the run."""
+    """Return the journal with the reason, and what was found until then, at the step that did not end, and as nobody's."""
     steps = list(journal["steps"])
     # What failed before an attempt came to a step is none of the step in which an earlier attempt had failed.
     if steps and not steps[-1]["finished"] and not steps[-1].get("failed"):
@@ -275,37 +318,154 @@ def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str,
     return dict(journal, steps=steps, holder={})
 
 
-def recovered(
-    journal: Optional[Journal], manifests: Sequence[Tuple[str, Mapping[str, Any]]], run: Mapping[str, Any], now: str
-) -> Optional[Journal]:
-    """Return the journal with the backup that it should know, made anew from a backup where it was lost.
+class Traces(NamedTuple):
+    """What a run leaves on the server besides its journal.
 
-    C(manifests) are (folder, manifest), oldest first; C(run) holds the database's identity and, in C(release), what its histories are.
-    A lost journal is made anew only for a database that is no longer at the release that was backed up: only then something
-    was under way, and the same name, OID, system identifier and volumes tell that it is the one backed up.
-    A journal that ends within the backup, over a database that nothing has migrated since, lacks only the note that the backup has ended.
+    C(manifests) are (folder, manifest), oldest first; C(kept) maps each run to the ids of the images that it kept, by service;
+    C(closed) tells whether the firewall keeps users out; C(changed) has the folders of backups whose deployed files are not those of now.
     """
-    last = journal["steps"][-1] if journal is not None and journal["steps"] else {"step": None, "finished": None}
-    only_the_note = last["step"] == BACKUP and not last["finished"] and run.get("release") == (journal or {}).get("run", {}).get("from")
-    if journal is None:
-        fitting = [
-            (folder, manifest)
-            for folder, manifest in manifests
-            if run.get("database") and (manifest.get("database") or {}).get("identity") == run["database"]
-        ]
-        if not fitting or run.get("release") == fitting[-1][1]["release"] or run.get("complete"):
-            return None
-        manifest = fitting[-1][1]
-        journal = {"run_id": manifest["run"], "started": now, "finished": None, "outcome": None, "phase": "upgrade"}
-        journal.update(steps=[], holder={}, run={"from": manifest["release"], **_kept(run)})
-    if not under_way(journal) or any(entry["step"] == BACKUP and entry["finished"] for entry in journal["steps"]):
+
+    manifests: Sequence[Tuple[str, Mapping[str, Any]]] = ()
+    kept: Mapping[str, Mapping[str, str]] = {}
+    closed: bool = False
+    changed: Sequence[str] = ()
+
+
+def is_here(identity: Optional[Mapping[str, Any]], server: Mapping[str, Any]) -> bool:
+    """Tell whether this identity is that of the server's database; of one that does not answer, by the volumes of its container."""
+    there = server["database"]["identity"]
+    if there:
+        return identity == there
+    mounts = (identity or {}).get("mounts")
+    return bool(mounts) and any(service["mounts"] == mounts for service in server["services"].values())
+
+
+def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[Tuple[str, Mapping[str, Any]]]:
+    """Return the backups of runs later than C(after) that are of this very database, the oldest run first."""
+    found = []
+    for folder, manifest in traces.manifests:
+        run, identity = str(manifest.get("run") or ""), (manifest.get("database") or {}).get("identity")
+        # The site's own backup has no identity of a database; its run and folder tell whose it is.
+        own = not manifest.get("database") and run in traces.kept and (manifest.get("project") or {}).get("src") == server["project"]["src"]
+        if run > after and (own or is_here(identity, server)):
+            found.append((folder, manifest))
+    return sorted(found, key=lambda one: str(one[1]["run"]))
+
+
+def stray(journal: Journal, traces: Traces, server: Mapping[str, Any]) -> str:
+    """Return why a journal is not that of the run on this server, empty when it may be.
+
+    A run whose database is another one, because that was lost or restored, is still this server's: its backup or kept images say so.
+    """
+    run, begun = journal["run_id"], journal["run"].get("database")
+    later = [manifest["run"] for _folder, manifest in backups_here(traces, server, run)]
+    if unfinished(journal) and later:
+        return f"it is of run {run}, and run {later[-1]} has made a backup of this database since"
+    left = run in traces.kept or any(manifest.get("run") == run for _folder, manifest in traces.manifests)
+    pulled = HARMLESS in finished_steps(journal, "upgrade")
+    if not pulled or left or not server["database"]["identity"] or is_here(begun, server):
+        return ""
+    return f"it is of run {run}, which began with another database and has left neither a backup nor an image on this server"
+
+
+def disturbed(traces: Traces, server: Mapping[str, Any]) -> bool:
+    """Tell whether a server is as a run leaves it that has stopped half-way.
+
+    Users are kept out; or nothing runs, and containers were removed or the files are those of the release while the database's histories are not.
+    """
+    services = [one for one in server["services"].values() if one["stopped_for_upgrade"] and not one["one_shot"]]
+    none_runs = all(one["status"] != "running" for one in services)
+    ahead = not server["edits"] and not server["database"]["error"] and server["release"] != server["release_target"]
+    return traces.closed or (none_runs and (ahead or any(one["container"] is None for one in services)))
+
+
+def migrated(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any]) -> bool:
+    """Tell whether a run has changed this database since the backup and is not at its end.
+
+    A mix of two releases is nothing that a server runs with. One that has all migrations may be a finished one that has lost its journal:
+    there components run, users are let in, and contact details are there.
+    """
+    database, target = server["database"], server["release"] == server["release_target"]
+    if database["error"] or server["release"] == manifest["release"]:
+        return False
+    none_runs = all(one["status"] != "running" for one in server["services"].values() if one["component"])
+    none_copied = bool(database["users"]) and database["users_without_details"] == database["users"]
+    return bool(server["begun_from"]) if not target else traces.closed or none_runs or none_copied
+
+
+def unanswered(journal: Optional[Journal], traces: Traces, server: Mapping[str, Any]) -> Dict[str, str]:
+    """Return where the database's data lies that must answer first: only it can tell how far a run without a journal came."""
+    if unfinished(journal) or not server["database"]["error"]:
+        return {}
+    found = backups_here(traces, server, journal["run_id"] if journal else "")
+    return dict(((found[-1][1].get("database") or {}).get("identity") or {}).get("mounts") or {}) if found else {}
+
+
+def recovered(journal: Optional[Journal], traces: Traces, server: Mapping[str, Any], to: str, now: str) -> Optional[Journal]:
+    """Return the journal of the run that was cut off, written again from what it has left where the journal was lost.
+
+    A journal of a run that is over is no reason against it: a later run may have lost its own. C(to) is the release.
+    """
+    if unfinished(journal):
+        return _with_backup(journal, traces, server, now)
+    backups = backups_here(traces, server, journal["run_id"] if journal else "")
+    kept = max([run for run in traces.kept if run > (journal["run_id"] if journal else "")], default="")
+    folder, manifest = backups[-1] if backups else ("", {})
+    if manifest and manifest["run"] >= kept:
+        if not (migrated(manifest, traces, server) or disturbed(traces, server)):
+            return journal
+        return _from_backup(folder, manifest, traces, server, to, now)
+    if not (kept or traces.closed) or not disturbed(traces, server):
         return journal
-    own = [(folder, manifest) for folder, manifest in manifests if manifest.get("run") == journal["run_id"]]
-    if not own:
+    # There is no backup of that run: none was made yet, or somebody has deleted it.
+    run = kept or run_id(now)
+    images = {
+        name: {"id": identity, "name": server["services"][name]["image"]}
+        for name, identity in traces.kept.get(kept, {}).items()
+        if name in server["services"]
+    }
+    known = [(HARMLESS, {"images": images, "recovered": True}), (FIRST_OFFLINE_STEP, _evidence(traces))]
+    return _written_again(run, server["release"] or server["begun_from"], server, to, [_entry(step, now, data) for step, data in known], now)
+
+
+def _from_backup(folder: str, manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any], to: str, now: str) -> Journal:
+    at = manifest.get("created", now)
+    backup = (BACKUP, {"dest": folder, "recovered": True})
+    known = [(HARMLESS, {"images": manifest.get("images", {}), "recovered": True}), (FIRST_OFFLINE_STEP, _evidence(traces))]
+    # Nobody knows what happened between the backup and now, unless users are kept out still or the files were changed since: where nothing
+    # was migrated yet, a stop after the backup has another one made.
+    fresh = traces.closed or folder in traces.changed
+    known += [("stop", {}), backup] if fresh else [backup, ("stop", {})]
+    journal = _written_again(manifest["run"], manifest["release"], server, to, [_entry(step, at, data) for step, data in known], now)
+    journal["run"]["database"] = journal["run"]["database"] or (manifest.get("database") or {}).get("identity")
+    return journal
+
+
+def _written_again(
+    run: str, release: Optional[str], server: Mapping[str, Any], to: str, steps: List[Dict[str, Any]], now: str
+) -> Journal:
+    database = server["database"]
+    known = {"from": release, "to": to, "database": database["identity"], "users": database["users"]}
+    return {"run_id": run, "started": now, "finished": None, "outcome": None, "phase": "upgrade", "steps": steps, "holder": {}, "run": known}
+
+
+def _evidence(traces: Traces) -> Dict[str, Any]:
+    return {"gate": "firewall", "recovered": True, "closed": True} if traces.closed else {"recovered": True}
+
+
+def _with_backup(journal: Journal, traces: Traces, server: Mapping[str, Any], now: str) -> Journal:
+    """Return a run's journal with the backup that it should know.
+
+    One that ends within the backup, over a database that nothing has migrated since, lacks only the note that the backup has ended.
+    """
+    own = [(folder, manifest) for folder, manifest in traces.manifests if manifest.get("run") == journal["run_id"]]
+    if not own or any(entry["step"] == BACKUP and entry["finished"] for entry in journal["steps"]):
         return journal
+    last = journal["steps"][-1] if journal["steps"] else {"step": None, "finished": None}
+    only_the_note = last["step"] == BACKUP and not last["finished"] and server["release"] == journal["run"].get("from")
     folder, manifest = own[-1]
     at = manifest.get("created", now)
-    known = [("pull", {"images": manifest.get("images", {})}), ("maintenance_on", {}), ("stop", {})]
+    known = [(HARMLESS, {"images": manifest.get("images", {})}), (FIRST_OFFLINE_STEP, {}), ("stop", {})]
     entries = [_entry(step, at, data) for step, data in known if step not in finished_steps(journal, "upgrade")]
     entries.append(_entry(BACKUP, at, {"dest": folder} if only_the_note else {"dest": folder, "recovered": True}))
     return dict(journal, steps=journal["steps"] + entries)
@@ -315,10 +475,6 @@ def _entry(step: str, at: str, data: Mapping[str, Any]) -> Dict[str, Any]:
     return {"step": step, "phase": "upgrade", "started": at, "finished": at, "data": dict(data)}
 
 
-def _kept(run: Mapping[str, Any]) -> Dict[str, Any]:
-    return {key: run[key] for key in ("to", "database", "users") if key in run}
-
-
 def failure_lines(
     journal: Optional[Journal], phase: str, server: Mapping[str, Any], finding: str, commands: Mapping[str, str]
 ) -> List[str]:
@@ -326,7 +482,7 @@ def failure_lines(
 
     C(phase) is that of the playbook that failed, whose command is C(commands["resume"]).
     """
-    entry = journal["steps"][-1] if journal is not None and under_way(journal) and journal["steps"] else None
+    entry = journal["steps"][-1] if journal is not None and unfinished(journal) and journal["steps"] else None
     if journal is None or entry is None:
         return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
     on, back = ways(journal, phase, commands)
@@ -384,6 +540,8 @@ def describe_services(server: Mapping[str, Any]) -> str:
 def describe_backup(journal: Journal) -> str:
     """Say in one sentence what there is to go back to."""
     backups = [entry for entry in journal["steps"] if entry["step"] == BACKUP and entry["finished"]]
+    if not backups and any((entry.get("data") or {}).get("recovered") for entry in journal["steps"]):
+        return "none was found"
     if not backups:
         return "none yet; the database has not been changed"
     folder = backups[-1]["data"].get("dest")

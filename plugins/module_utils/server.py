@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import (
+    backups,
     classification,
     compose,
     database,
@@ -22,6 +24,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import (
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 # A migration or somebody's session may hold a table: a look says so and does not wait with it.
+REPLACEMENT = re.compile(r"[0-9a-f]{12}_(.+)$")
 SESSION = "SET lock_timeout = '5s'; SET statement_timeout = '120s'"
 
 
@@ -54,16 +57,26 @@ class Look(NamedTuple):
 def look(params: Mapping[str, Any], may_be_gone: bool = False) -> Look:
     """Read Docker and Compose. Raises OperationError when they, the files or the project cannot be read.
 
-    With C(may_be_gone) a project without any container is none that cannot be read.
+    With C(may_be_gone) a project without any container is none that cannot be read. With C(files_of_backup) Compose reads the files of that
+    backup in the place of those that are there.
     """
+    src, folder = params["project_src"], params.get("files_of_backup")
+    if not folder:
+        return _look(params, may_be_gone, src)
+    with outlook.as_changed(src, backups.deployed(folder, src)) as place:
+        return _look(params, may_be_gone, place)
+
+
+def _look(params: Mapping[str, Any], may_be_gone: bool, place: str) -> Look:
     src = params["project_src"]
     client = compose.docker_client()
-    files = deployment.compose_files(src, params["compose_files"])
+    files = deployment.compose_files(place, params["compose_files"])
     find = deployment.find_project if may_be_gone else _find_running
     project = find(client, src, files, params.get("project_name"))
     with ThreadPoolExecutor() as pool:
-        rendered, raw = pool.map(lambda interpolate: deployment.render(src, files, project.name, interpolate), (True, False))
-    return Look(client, src, files, project, rendered, raw, deployment.services_of(rendered, raw, params["release"]))
+        rendered, raw = pool.map(lambda interpolate: deployment.render(place, files, project.name, interpolate), (True, False))
+    there = [os.path.join(src, os.path.relpath(path, place)) if path.startswith(place + os.sep) else path for path in files]
+    return Look(client, src, there, project, rendered, raw, deployment.services_of(rendered, raw, params["release"]))
 
 
 def collect(params: Mapping[str, Any], may_be_gone: bool = False) -> Dict[str, Any]:
@@ -89,6 +102,8 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
             "deployed": deployed,
             "deployed_outside": outside,
             "unlabelled_networks": unlabelled_networks(client, rendered),
+            "replacements": replacements(project),
+            "unreadable": "",
         },
         "services": {service.name: _service_facts(project, service, release, images) for service in services},
         "running_images": running_images(project, services),
@@ -172,6 +187,22 @@ def _classify(facts: Dict[str, Any], seen: Look, release: Mapping[str, Any]) -> 
         one["started_first"] = one["started_first"] and name in first
     unrendered = {name: one for name, one in attributes.items() if name and name not in facts["services"]}
     return classification.outside_rendering(unrendered, hosts, connected, release)
+
+
+def replacements(project: compose.Project) -> List[Dict[str, Any]]:
+    """Return the containers that Compose had made in the place of others when it was killed, with the names that they were to get.
+
+    It makes C(<first digits of the other's id>_<name>), removes the other one and renames; until then the new one has never run.
+    """
+    found: List[Dict[str, Any]] = []
+    names = {container.name for container in project.containers}
+    for container in sorted(project.containers, key=lambda one: one.attrs["Created"], reverse=True):
+        match = REPLACEMENT.match(container.name)
+        if match and compose.LABEL + "replace" in container.labels and container.status == "created":
+            told = {"id": container.id, "found": container.name, "name": match.group(1), "superfluous": match.group(1) in names}
+            names.add(told["name"])
+            found.append(told)
+    return found
 
 
 def built_images(client: Any, project: compose.Project, rendered: Mapping[str, Any]) -> List[Dict[str, str]]:

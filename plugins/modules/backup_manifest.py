@@ -57,6 +57,11 @@ options:
         type: list
         elements: str
         required: true
+  prepared:
+    description:
+      - Folder with the deployment's files as the release needs them, for O(state=present).
+      - The manifest's C(added) has those of which there is none in C(project.src) yet; a rollback takes them away again, and no other.
+    type: path
   run:
     description: The run that the backup must be of, for O(state=verified). Any when it is not given.
     type: str
@@ -177,7 +182,12 @@ def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for one in module.params["copies"]:
         backups.copy(folder, one["part"], one["source"], one["paths"])
-    manifest = backups.finish(folder, module.params["manifest"])
+    told = module.params["manifest"]
+    source = backups.source_of(told)
+    if source:
+        earlier = backups.of_run(os.path.dirname(folder), source, told.get("run"))
+        told = {**told, "added": backups.added_by(module.params["prepared"], source, earlier)}
+    manifest = backups.finish(folder, told)
     result.update(files_of(manifest))
     source = backups.source_of(manifest)
     if module.params["keep"] is not None and source:
@@ -207,6 +217,7 @@ def main() -> None:
                     "paths": {"type": "list", "elements": "str", "required": True},
                 },
             },
+            "prepared": {"type": "path"},
             "run": {"type": "str"},
             "keep": {"type": "int"},
         },

@@ -13,7 +13,8 @@ description:
   - Puts back content, mode and owner of every file under C(files) of the backup, and its symbolic links; likewise those under
     C(outside), which links of the deployment lead to.
   - Each file is replaced at once, so that Compose never reads half of one. A file that is as it was is not touched.
-  - What was there is kept in O(aside). Files that the backup does not have are left alone, but for those of O(prepared).
+  - What was there is kept in O(aside). Files that the backup does not have are left alone, but for those of which its manifest says that
+    they were not there before the upgrade (C(added)) - they are taken away, since Compose may load them on its own.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -29,10 +30,6 @@ options:
     description: Directory for the files that are replaced or taken away.
     type: path
     required: true
-  prepared:
-    description: Directory of the files that the upgrade has put into O(project_src). One that the backup does not have was added then, and
-      is taken away, since Compose may load it on its own.
-    type: path
 attributes:
   check_mode:
     description: Tells which files would be put back.
@@ -69,6 +66,7 @@ import tempfile
 from typing import Any, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import backups
 
 
 def paths(folder: str) -> List[str]:
@@ -116,15 +114,9 @@ def copy(source: str, dest: str) -> None:
 
 
 def added(params: Mapping[str, Any]) -> List[str]:
-    """Return the prepared files that the backup does not have and that are in the project, unchanged."""
-    backed_up = set(paths(os.path.join(params["backup"], "files")))
-    return [
-        path
-        for path in (paths(params["prepared"]) if params["prepared"] else [])
-        if path not in backed_up
-        and os.path.isfile(os.path.join(params["project_src"], path))
-        and filecmp.cmp(os.path.join(params["prepared"], path), os.path.join(params["project_src"], path), shallow=False)
-    ]
+    """Return the files that the upgrade added, by the backup's manifest, and that are there."""
+    noted = backups.load(os.path.join(params["backup"], backups.MANIFEST)).get("added") or []
+    return [path for path in noted if os.path.lexists(os.path.join(params["project_src"], path))]
 
 
 def main() -> None:
@@ -134,7 +126,6 @@ def main() -> None:
             "backup": {"type": "path", "required": True},
             "project_src": {"type": "path", "required": True},
             "aside": {"type": "path", "required": True},
-            "prepared": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -158,13 +149,14 @@ def main() -> None:
         for path in added(params):
             differing.append(path)
             if not module.check_mode:
-                current = os.path.join(params["project_src"], path)
-                copy(current, os.path.join(params["aside"], "files", path))
+                current, kept = os.path.join(params["project_src"], path), os.path.join(params["aside"], "files", path)
+                if not os.path.lexists(kept):
+                    copy(current, kept)
                 os.unlink(current)
     except OSError as error:
         module.fail_json(
-            msg=f"{error.filename} cannot be put back ({error.strerror}); every deployed file is expected to be as it was backed up. The"
-            " files before it are; the backup is whole. Mend that and run again."
+            msg=f"{error.filename} cannot be put back ({error.strerror}). The files before it are as they were backed up; the backup is whole."
+            " Correct that and run again."
         )
     module.exit_json(changed=bool(differing), files=differing)
 

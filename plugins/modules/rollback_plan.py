@@ -13,7 +13,8 @@ description:
   - Reads the journal, the backup, the images on this host and a look at the server, and tells what a rollback has to do, or
     why it cannot be done. Nothing is changed.
   - The database is left alone only when the journal proves that no component of the new release was ever started on it, and
-    its histories are still those of the release before.
+    its histories are still those of the release before. Of a run whose journal was lost nothing is proven; there its database is left alone
+    when the histories have nothing of the new release, and users may have worked in it since the backup.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -154,9 +155,19 @@ def backup_of(journal: Journal) -> Optional[str]:
     return made[-1] if made else None
 
 
+def recovered(journal: Journal) -> bool:
+    """Tell whether the journal was written again from what the run had left, so that it does not know all that was done."""
+    return journal is not None and any((one["data"] or {}).get("recovered") for one in journal["steps"])
+
+
 def complete(journal: Journal) -> bool:
-    """Tell whether the journal knows all that was done: there is one, and it was not made anew from a backup."""
-    return journal is not None and not any(one["data"].get("recovered") for one in begun(journal, "backup"))
+    """Tell whether the journal knows all that was done."""
+    return journal is not None and not recovered(journal)
+
+
+def kept_out(journal: Journal) -> bool:
+    """Tell whether the firewall still kept users out when the journal was written again: then nobody has worked since the backup."""
+    return any((one["data"] or {}).get("closed") for one in (journal["steps"] if journal else []))
 
 
 def rolled_back(journal: Journal) -> bool:
@@ -174,20 +185,37 @@ def never_begun(params: Mapping[str, Any]) -> bool:
 
 def database_untouched(journal: Journal, server: Mapping[str, Any], release: Mapping[str, Any]) -> bool:
     """Tell whether the journal and the database agree that nothing of the new release was ever started on it."""
-    if journal is None or not complete(journal) or begun(journal, "start"):
+    if journal is None or begun(journal, "start"):
         return False
-    same = server["database"]["identity"] == journal["run"].get("database")
-    return same and server["release"] in release["upgrades_from"]
+    before = release["upgrades_from"].get(server["release"])
+    if before is None or server["database"]["identity"] != journal["run"].get("database"):
+        return False
+    if complete(journal):
+        return True
+    migrated = any(one["applied"] for name, one in server["histories"].items() if name not in before)
+    return not migrated and not (kept_out(journal) and backup_of(journal))
 
 
-def files_untouched(journal: Journal) -> bool:
-    """Tell whether the journal proves that the deployed files were never changed."""
-    return complete(journal) and not begun(journal, "set_versions")
+def files_untouched(journal: Journal, server: Mapping[str, Any], present: Mapping[str, str]) -> bool:
+    """Tell whether the deployed files were never changed: by the journal, or because each service's image is the one that it ran with."""
+    if journal is None or begun(journal, "set_versions"):
+        return False
+    images = images_before(journal, None)
+    as_they_ran = all(
+        present.get(with_tag(server["services"][name]["image"])) == one["id"] for name, one in images.items() if name in server["services"]
+    )
+    return complete(journal) or (bool(images) and as_they_ran)
 
 
-def users_let_in(journal: Journal) -> bool:
-    """Tell whether users may have worked in the new release: they were let in, or nobody knows."""
-    return not complete(journal) or bool(begun(journal, "maintenance_off"))
+def users_let_in(journal: Journal, server: Mapping[str, Any]) -> bool:
+    """Tell whether users may have worked in the new release: they were let in, or nobody knows.
+
+    They are let in only when every component has migrated, so that a mix of two releases in the histories says that they were not.
+    """
+    if journal is None or begun(journal, "maintenance_off"):
+        return True
+    mixed = server["database"]["error"] is None and server["release"] is None and bool(server["begun_from"])
+    return recovered(journal) and not kept_out(journal) and not mixed
 
 
 def mounts_of(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Dict[str, str]:
@@ -242,8 +270,9 @@ def no_backup(journal: Journal, backup_dir: str) -> str:
     there = ", ".join(known_backups(backup_dir)) or "none"
     found = f"The journal of run {journal['run_id']} knows no backup" if journal else "There is no journal of an upgrade"
     return (
-        f"{found}; a proven backup from before the upgrade is expected. Backups in {backup_dir}: {there}. Name the right one with"
-        " -e openlmis_rollback_backup=<folder>, or restore by hand (docs/rollback.md)."
+        f"{found}, and a rollback needs a verified backup from before the upgrade. Backups in {backup_dir}: {there}. Name the right one with"
+        " -e openlmis_rollback_backup=<folder>, put the run's own back from a copy, or restore by hand (docs/rollback.md). Nothing was changed;"
+        " the upgrade can still be finished without a backup: openlmis_without_way_back=true."
     )
 
 
@@ -252,14 +281,14 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
     journal, server, release = params["journal"], params["server"], params["release"]
     folder, manifest = found["backup"], found["manifest"]
     restore = not database_untouched(journal, server, release)
-    needed = restore or not files_untouched(journal)
+    needed = restore or not files_untouched(journal, server, found["present"])
     result: Dict[str, Any] = {
         "refused": [],
         "nothing": "",
         "backup": folder,
         "manifest": manifest,
         "restore": restore,
-        "users_let_in": users_let_in(journal),
+        "users_let_in": users_let_in(journal, server),
         "baseline": found["baseline"],
         "gone": not found["containers"],
         "mounts": {},
@@ -318,7 +347,7 @@ def said(result: Mapping[str, Any]) -> List[str]:
     manifest = result["manifest"]
     lines = [f"Back to OpenLMIS {result['release']}" + (f", from the backup {result['backup']} of {manifest['created']} UTC" if manifest else "")]
     if not result["restore"]:
-        lines.append("The database is left alone: nothing of the new release was ever started on it")
+        lines.append("The database is left alone: nothing of the new release is in it")
     if manifest:
         lines.append("The deployed files are put back; those that the backup does not have are left alone")
     lines += [f"{one['name']} means the image from before the upgrade again" for one in result["images"]]

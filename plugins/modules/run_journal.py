@@ -24,12 +24,15 @@ options:
   state:
     description:
       - V(read) returns the journal. A damaged one is none, and C(damaged) says what is wrong with it.
-      - V(claimed) makes O(holder) the one who goes on with the run under way. A damaged journal is moved aside. Where the
-        journal does not know the backup that was made of O(run), it takes it from O(backup_dir).
+      - V(claimed) makes O(holder) the one who works on the run under way. A journal that is damaged, or of another server's run, is moved
+        aside. Where there is none of the run that has been at work here, it is written again by what that has left on O(server) - its
+        backup in O(backup_dir), the images that it kept, the firewall that it closed, the containers that it removed, the migrations in
+        the database. A server whose components run and whose users are let in, with backups of finished runs, is no such run.
       - V(started) notes that O(step) begins, in the run under way or else in a new one, unless it may be skipped.
       - V(done) notes that O(step) has ended, with O(data).
-      - V(failed) notes why the step did not end, and lets go of the run, when O(holder) has it; else nothing is noted.
+      - V(failed) notes why the step did not end, and lets go of the run, when it is O(holder)'s; else nothing is noted.
       - V(finished) ends the run with O(outcome).
+      - V(done) and V(finished) are refused to everybody but the O(holder) who began the step or has taken the run over.
     type: str
     choices: [read, claimed, started, done, failed, finished]
     default: read
@@ -76,7 +79,7 @@ options:
   run:
     description:
       - What to keep with the run when O(state=started) begins a new one; with O(state=done), what to change in it.
-      - With O(state=claimed), C(database) is the database's identity and C(to) the release.
+      - With O(state=claimed), C(to) is the release.
     type: dict
     default: {}
   holder:
@@ -84,7 +87,11 @@ options:
     type: dict
     default: {}
   take_over:
-    description: Whether to go on with a run that somebody else holds.
+    description: Whether to take over a run on which another controller works.
+    type: bool
+    default: false
+  held:
+    description: Whether the run was O(holder)'s when it was last read; with O(state=started) it must be still, and is not taken over.
     type: bool
     default: false
   commands:
@@ -98,7 +105,9 @@ options:
     description: Why the step failed, for O(state=failed).
     type: str
   server:
-    description: What M(openlmis.operations.server_info) found after the failure, for O(state=failed); none when it could not look.
+    description:
+      - What M(openlmis.operations.server_info) found, for O(state=claimed).
+      - With O(state=failed) what it found after the failure; none when it could not look.
     type: dict
     default: {}
   outcome:
@@ -137,7 +146,7 @@ journal:
   returned: success
   type: dict
 under_way:
-  description: Whether a run was begun and not finished.
+  description: Whether a run was begun and not finished, and has done more than to fetch images.
   returned: success
   type: bool
 damaged:
@@ -157,8 +166,20 @@ keep_out:
   description: Whether the run under way has closed the gate and not opened it again.
   returned: success
   type: bool
+lost:
+  description: Why the journal that was there is none of a run on this server, and where it is now; empty when nothing is wrong with it.
+  returned: when O(state=claimed)
+  type: str
+recovered:
+  description: Whether the journal was written again.
+  returned: when O(state=claimed)
+  type: bool
+mounts:
+  description: Where the data of a database lies that does not answer, and without which nobody can tell how far a run came.
+  returned: when O(state=claimed)
+  type: dict
 noted:
-  description: Whether it is the run that failed, and not something that has not got it in hand, such as a check.
+  description: Whether it is the run that failed, and not something beside it, such as a check.
   returned: when O(state=failed)
   type: bool
 lines:
@@ -175,11 +196,16 @@ summary:
 
 import json
 import os
+import re
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, compose, firewall
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+# As keep_images names what a run keeps.
+KEPT = re.compile(r"openlmis-operations/(?P<service>[^:]+):before-(?P<run>\d{8}T\d{6}Z)$")
 
 
 def manifests(directory: str) -> list:
@@ -195,55 +221,115 @@ def manifests(directory: str) -> list:
     return found
 
 
-def claim(params: dict, now: str) -> journals.Journal | None:
-    """Return the journal that this controller goes on with, mended where the world knows better; None without a run."""
-    path = params["path"]
-    journal, damaged = journals.load(path)
-    if damaged:
-        os.replace(path, f"{path}.damaged-{journals.run_id(now)}")
-    journal = journals.recovered(journal, manifests(params["backup_dir"]), params["run"], now)
+def kept_images() -> dict:
+    """Return the ids of the images that each run has kept, by service; none where Docker does not answer."""
+    found: dict = {}
+    try:
+        images = compose.docker_client().api.images()
+    except OperationError:
+        return found
+    for image in images:
+        for match in filter(None, map(KEPT.match, image["RepoTags"] or [])):
+            found.setdefault(match["run"], {})[match["service"]] = image["Id"]
+    return found
+
+
+def is_closed(module: AnsibleModule) -> bool:
+    """Tell whether the firewall keeps users out; a host without one does not."""
+    try:
+        commands = (f"{name}-{verb}" for name in ("iptables", "ip6tables") for verb in ("save", "restore"))
+        return not firewall.Firewall({name: module.get_bin_path(name) for name in commands}).gone()
+    except OperationError:
+        return False
+
+
+def has_changed(folder: str, manifest: dict, project_src: str) -> bool:
+    """Tell whether a deployed file is not as the backup has it."""
+    for path, digest in manifest.get("checksums", {}).items():
+        part, _slash, inside = path.partition("/")
+        if part == "files":
+            try:
+                if backups.checksum(os.path.join(project_src, inside)) != digest:
+                    return True
+            except OSError:
+                return True
+    return False
+
+
+def traces(module: AnsibleModule) -> journals.Traces:
+    """Return what runs have left on this server."""
+    src, found = module.params["server"]["project"]["src"], manifests(module.params["backup_dir"])
+    changed = [folder for folder, manifest in found if backups.source_of(manifest) == src and has_changed(folder, manifest, src)]
+    return journals.Traces(found, kept_images(), is_closed(module), changed)
+
+
+def claim(module: AnsibleModule, now: str) -> tuple:
+    """Return the journal that this controller resumes (None without a run) and what there is to tell of how it was found."""
+    params, path = module.params, module.params["path"]
+    journal, lost = journals.load(path)
+    left, server = traces(module), params["server"]
+    lost = lost or (journals.stray(journal, left, server) if journal is not None else "")
+    if lost:
+        aside = f"{path}.{'damaged' if journal is None else 'stray'}-{journals.run_id(now)}"
+        if not module.check_mode:
+            os.replace(path, aside)
+        journal, lost = None, f"The journal was put aside as {aside}: {lost}"
+    mounts = journals.unanswered(journal, left, server)
+    before = journal
+    journal = journals.recovered(journal, left, server, params["run"].get("to"), now)
+    # A run of which no journal was left is the only one that is unfinished now and was not before.
+    told = {"lost": lost, "mounts": mounts, "recovered": journals.unfinished(journal) and not journals.unfinished(before)}
     if journal is not None and journals.under_way(journal):
         journal = journals.claimed(journal, params["holder"], params["take_over"])
         if params["phase"] == "upgrade":
-            journal = journals.given_up(journal, params["run"].get("database"))
-    return journal
+            journal = journals.given_up(journal, server["database"]["identity"])
+    return journal, told
+
+
+def change(module: AnsibleModule, now: str) -> tuple:
+    """Return the journal before and after what the options say, and what the module tells besides; nothing is written yet."""
+    params, state = module.params, module.params["state"]
+    journal, damaged = journals.load(params["path"])
+    before, writes, result = journal, state != "read" and not module.check_mode, {"damaged": damaged}
+    if state == "claimed":
+        journal, told = claim(module, now)
+        return before, journal, {**told, "damaged": ""}
+    if state == "failed":
+        result["noted"] = writes and journals.is_run_by(journal, params["holder"])
+        known = journal if result["noted"] or journals.under_way(journal) else None
+        finding = journals.plain(params["finding"])
+        result["lines"] = journals.failure_lines(known, params["phase"], params["server"], finding, params["commands"])
+        if result["noted"]:
+            journal = journals.failed(journal, finding, now, params["data"])
+    elif writes and damaged:
+        raise OperationError(damaged)
+    elif state in journals.PLAIN:
+        journal, told = journals.noted(journal, params, now, writes)
+        result.update(told)
+    elif writes and journal is not None:
+        journal = journals.finished(journal, params, now)
+    return before, journal, result
 
 
 def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(argument_spec=journals.argument_spec(), required_if=journals.REQUIRED_IF, supports_check_mode=True)
     params, state = module.params, module.params["state"]
-    finding = journals.plain(params["finding"] or "")
     now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds")
-    result = {}
     try:
-        journal, damaged = journals.load(params["path"])
-        before, writes = journal, state != "read" and not module.check_mode
-        if state == "failed":
-            result["noted"] = writes and journals.in_hand(journal, params["holder"])
-            result["lines"] = journals.failure_lines(journal, params["phase"], params["server"], finding, params["commands"])
-        if writes and state == "claimed":
-            journal = claim(params, now)
-        elif writes and damaged:
-            raise OperationError(damaged)
-        elif state in journals.PLAIN:
-            journal, result = journals.noted(journal, params, now, writes)
-        elif result.get("noted"):
-            journal = journals.failed(journal, finding, now, params["data"])
-        elif writes and state == "finished" and journal is not None:
-            journal = dict(journal, finished=now, outcome=params["outcome"], holder={})
-        if journal is not None and journal != before:
+        before, journal, result = change(module, now)
+        if journal is not None and journal != before and not module.check_mode:
             journals.save(params["path"], journal)
         if state in ("read", "started") and not module.check_mode:
             # A step has begun in the journal by now, so that its failure is noted there, too.
             journals.require_expected(journal, params, result.get("skip", False))
-        module.exit_json(**journals.told(journal, before, params["phase"], damaged), **result)
+        module.exit_json(**journals.told(journal, before, params["phase"]), **result)
     except OperationError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(
-            msg=f"{params['path']} cannot be written ({error.strerror}); a journal that survives the run is expected."
-            " Make room or set openlmis_state_dir to a directory that this user may write, and run again."
+            msg=f"{params['path']} cannot be written ({error.strerror}), and a run needs a journal that survives it. Free some space, or set"
+            " openlmis_state_dir to a directory that this user may write, and run again."
         )
 
 

@@ -29,6 +29,14 @@ options:
       - A database that has not come by then is told of in C(error) of RV(server), as without waiting.
     type: int
     default: 0
+  backup_dir:
+    description:
+      - Where backups lie. Given, the deployed files of the newest one of this deployment are looked at where Compose cannot read those that
+        are there; C(project.unreadable) of RV(server) then says why.
+    type: path
+  backup:
+    description: Folder of the backup to look at then, in the place of the newest one in O(backup_dir).
+    type: path
 attributes:
   check_mode:
     description: Runs the same way in check mode.
@@ -103,11 +111,12 @@ server:
       elements: dict
 """
 
+import os
 import time
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import server
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, server
 from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
 from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
@@ -115,11 +124,24 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 SECOND_LOOK = 1.0  # seconds
 
 
+def look_once(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what the server is; where Compose cannot read the deployed files, by those of the backup that a rollback puts back."""
+    try:
+        return server.collect(params, may_be_gone=True)
+    except OperationError as error:
+        folder = params["backup"] or backups.newest(params["backup_dir"] or "", params["project_src"])
+        if not folder or not os.path.isdir(os.path.join(folder, "files")):
+            raise
+        facts = server.collect({**params, "files_of_backup": folder}, may_be_gone=True)
+        facts["project"]["unreadable"] = f"{error} A rollback need not wait for that: it puts the files of the backup {folder} back."
+        return facts
+
+
 def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what the server is, once its database answers, cannot come, or has been waited for long enough."""
     until = time.monotonic() + params["database_wait"]
     while True:
-        facts = server.collect(params, may_be_gone=True)
+        facts = look_once(params)
         database = facts["database"]
         if database["error"] is None or not database["may_come"] or time.monotonic() >= until:
             return facts
@@ -129,7 +151,7 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
 def main() -> None:
     """Entry point of the module."""
     spec = server.argument_spec()
-    spec.update(database_wait={"type": "int", "default": 0})
+    spec.update(database_wait={"type": "int", "default": 0}, backup={"type": "path"}, backup_dir={"type": "path"})
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     require_docker(module)
     require_psycopg2(module)

@@ -68,6 +68,23 @@ def test_what_is_not_as_expected_is_said_and_a_begun_step_stays_begun(path: path
     assert [step["finished"] for step in json.loads(path.read_text())["steps"]] == [None]
 
 
+def test_a_controller_whose_run_was_taken_over_writes_nothing_any_more(path: pathlib.Path) -> None:
+    mine, theirs = ({"host": host, "user": "operator", "pid": 7, "started": None} for host in ("laptop", "office"))
+    assert note(path, "started", holder=mine, run={"database": IDENTITY}).code == 0
+    assert note(path, "started", holder=theirs, take_over=True).code == 0
+    before = path.read_text()
+    for state, python, options in (
+        ("done", NO_PYTHON, {"data": {"mine": 1}}),
+        ("started", NO_PYTHON, {"held": True, "take_over": True}),
+        ("finished", sys.executable, {}),
+        ("failed", sys.executable, {"finding": "mine"}),
+    ):
+        run = note(path, state, python=python, holder=mine, **options)
+        assert path.read_text() == before
+        assert state == "failed" or (run.code != 0 and "was taken over by operator@office (process 7)" in run.text.replace("\n", " ")), run.text
+    assert note(path, "done", holder=theirs).code == 0
+
+
 def test_a_journal_that_cannot_be_written_is_explained_by_the_module() -> None:
     # Not even root makes a directory there.
     run = note("/proc/openlmis/journal.json", "started", python=sys.executable)

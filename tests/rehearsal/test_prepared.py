@@ -19,12 +19,16 @@ LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
 @pytest.mark.long
 def test_prepared_files_are_put_in_place_and_taken_back(tmp_path: pathlib.Path) -> None:
     with running("3.3.1", tmp_path / "server", users=60, without=LEFT_OUT, prepare=JOB.prepare) as server:
-        names = ("docker-compose.yml", "site.yml", ".env", "settings.env")
+        # The job lays out everything that it knows of, also what Compose does not read and the upgrade does not change.
+        for folder in (server.project_src, server.root / "prepared"):
+            (folder / "site").mkdir()
+            (folder / "site" / "contacts.txt").write_text("whom to call")
+        names = ("docker-compose.yml", "site.yml", ".env", "settings.env", "site/contacts.txt")
         before = {name: (server.project_src / name).read_bytes() for name in names}
         mounts, versions = database_mounts(server), server.versions()
         upgraded = upgrade(server, "--diff")
         assert upgraded.code == 0, upgraded.text
-        for path in (server.root / "prepared").iterdir():
+        for path in filter(pathlib.Path.is_file, (server.root / "prepared").iterdir()):
             assert (server.project_src / path.name).read_bytes() == path.read_bytes()
         assert server.versions()["auth"] == RELEASES["3.4.0"]["auth"]
         assert "site.yml: replaced as prepared" in (server.state_dir / "report.txt").read_text()

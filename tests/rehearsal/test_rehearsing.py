@@ -57,7 +57,7 @@ def test_a_second_rehearsal_is_refused_and_touches_nothing(tmp_path: pathlib.Pat
     held(tmp_path, **holder)
     before = (tmp_path / "rehearsing.json").read_text()
     said, asked = rehearse(tmp_path)
-    assert "Run 20260102T180000Z is in the hands of ann" in said
+    assert "Run 20260102T180000Z was started by ann@" in said
     assert asked == []
     assert (tmp_path / "rehearsing.json").read_text() == before
 

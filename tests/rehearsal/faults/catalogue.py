@@ -479,13 +479,59 @@ def snapshot_back(scene: Scene) -> None:
     start_database(scene)
 
 
+def and_reboot(strike: Strike) -> Strike:
+    """Everything of the run dies, something happens to its files, and the machine comes up again: no firewall, no container runs."""
+
+    def struck(scene: Scene, run: Playbook) -> None:
+        reboot(scene, run)
+        strike(scene, run)
+
+    return struck
+
+
+def lost_journals() -> Iterator[Fault]:
+    """The journal is damaged, gone, or another run's, at every stage of a run."""
+    stages = {
+        "during the stop": during("stop"),
+        "before the backup": Moment("backup"),
+        "after the backup": Moment("set_versions"),
+        "before the wait": Moment("wait"),
+        "after the copy": Moment("smoke_test"),
+    }
+    for when, moment in stages.items():
+        yield Fault("journal deleted " + when, moment, killed_and(then(remove_journal)))
+    for when in ("after the backup", "before the wait"):
+        yield Fault("journal truncated " + when, stages[when], killed_and(then(truncate_journal)))
+    for when in ("before the backup", "after the backup", "before the wait"):
+        yield Fault("journal of another run " + when, stages[when], killed_and(then(of_another_run)))
+    for when in ("after the backup", "before the wait"):
+        yield Fault("journal truncated by a reboot " + when, stages[when], and_reboot(then(truncate_journal)))
+    yield Fault("journal and backup deleted before the wait", stages["before the wait"], killed_and(then(both(remove_journal, remove_backups))),
+                go_on_with=("-e", "openlmis_without_way_back=true"), no_way_back=True)
+    yield Fault("journal deleted and compose file broken by hand", stages["before the wait"], killed_and(then(both(remove_journal, break_compose_file))),
+                correct=edited("docker-compose.yml", TAB, ""))
+
+
+def remove_backups(scene: Scene) -> None:
+    """Somebody clears the backups away."""
+    shutil.rmtree(scene.server.backup_dir, ignore_errors=True)
+
+
+TAB = "\tbroken\n"
+
+
+def break_compose_file(scene: Scene) -> None:
+    """Somebody's editor has put a tab into the Compose file."""
+    replace(scene, "docker-compose.yml", "services:\n", "services:\n" + TAB)
+
+
 def mistakes() -> Iterator[Fault]:
     """What people do, before a run and in between."""
     waiting, dumped = Moment("wait"), Moment("set_versions")
     yield Fault("wrong admin password", arguments=("-e", "openlmis_admin_password=wrong"))
-    broken = edit("docker-compose.yml", "services:\n", "services:\n\tbroken\n")
-    yield Fault("compose file broken by hand", dumped, broken,
-                correct=edited("docker-compose.yml", "services:\n\tbroken\n", "services:\n"))
+    # Whatever the step has added at that place by then, the line with the tab is taken out again.
+    yield Fault("compose file broken by hand", dumped, edit("docker-compose.yml", "services:\n", "services:\n" + TAB),
+                correct=edited("docker-compose.yml", TAB, ""))
     changed = edit("docker-compose.yml", "-Xmx512m", "-Xmx600m")
     yield Fault("compose file edited by hand in between", Moment("start"), killed_and(changed),
                 differs=("files docker-compose.yml",))
@@ -493,10 +539,7 @@ def mistakes() -> Iterator[Fault]:
     yield Fault("versions put back by git after the copy", Moment("smoke_test"), killed_and(then(git_checkout)))
     copying = Moment("migrate_contact_details")
     yield Fault("database put back from a snapshot before the copy", copying, killed_and(then(snapshot_back)))
-    for when, moment in (("after the backup", dumped), ("before the wait", waiting)):
-        yield Fault("journal deleted " + when, moment, killed_and(then(remove_journal)))
-        yield Fault("journal truncated " + when, moment, killed_and(then(truncate_journal)))
-        yield Fault("journal of another run " + when, moment, killed_and(then(of_another_run)), mend=remove_journal)
+    yield from lost_journals()
     yield Fault("backup deleted after the backup", dumped, killed_and(then(lose_backup)))
     # The operator says that it shall go on without.
     yield Fault("backup deleted before the wait", waiting, killed_and(then(lose_backup)),

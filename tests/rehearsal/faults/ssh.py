@@ -43,7 +43,7 @@ class Daemon:
     def __init__(self, folder: pathlib.Path) -> None:
         program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
         if not program:
-            raise RehearsalError("sshd is not installed; install the package openssh-server")
+            raise RehearsalError("sshd is not installed; tools/setup-sshd installs it")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         for name in ("host", "key"):

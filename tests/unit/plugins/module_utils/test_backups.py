@@ -156,3 +156,26 @@ def test_links_of_the_deployment_are_kept_with_what_they_point_to(tmp_path):
         inside, outside = server.deployed_paths(told, str(root))
         assert sorted(inside) == [str(root / name) for name in (".env", "also.env", "settings.env")]
         assert outside == [str(elsewhere)]
+
+
+def test_prepared_files_that_were_there_before_the_upgrade_are_none_that_it_added(tmp_path):
+    for name in ("prepared/.env", "prepared/site/new.env", "prepared/again.yml", "src/.env", "src/again.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("same")
+    prepared, src = str(tmp_path / "prepared"), str(tmp_path / "src")
+    assert backups.added_by(prepared, src, []) == ["site/new.env"]
+    # An attempt before has put one there already.
+    assert backups.added_by(prepared, src, [{"added": ["again.yml"]}, {}]) == ["again.yml", "site/new.env"]
+    assert backups.added_by(None, src, []) == []
+
+
+def test_the_newest_backup_of_a_deployment_and_the_files_in_it(tmp_path):
+    for name, src, created in (("a", "/opt/lmis", "2026-01-01"), ("b", "/opt/lmis", "2026-01-02"), ("c", "/opt/other", "2026-01-03")):
+        (tmp_path / name / "files" / "config").mkdir(parents=True)
+        (tmp_path / name / "files" / "config" / "x.env").write_text(name)
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"project": {"src": src}, "created": created, "run": name}))
+    newest = backups.newest(str(tmp_path), "/opt/lmis")
+    assert newest == str(tmp_path / "b")
+    assert backups.deployed(newest, "/opt/lmis") == {"/opt/lmis/config/x.env": b"b"}
+    assert backups.newest(str(tmp_path), "/opt/lmis", "a") == str(tmp_path / "a")
+    assert backups.newest(str(tmp_path / "none"), "/opt/lmis") is None

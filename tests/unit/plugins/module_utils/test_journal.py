@@ -24,8 +24,9 @@ def begin(journal, step, second, **options):
     return journals.started(journal, {**params, **options}, AT.format(second))
 
 
-def end(journal, step, second, data=None, run=None):
-    return journals.done(journal, step, data or {}, run or {}, AT.format(second))
+def end(journal, step, second, data=None, run=None, holder=ME):
+    params = {"step": step, "data": data or {}, "run": run or {}, "holder": holder, "path": "/state/journal.json"}
+    return journals.done(journal, params, AT.format(second))
 
 
 def stopped():
@@ -65,7 +66,7 @@ def test_every_claim_is_one_attempt_more():
     assert again["holder"] == OTHER
     assert begin(again, "stop", 2, holder=OTHER)["steps"][-1]["attempt"] == 2
     assert again["steps"][0]["data"] == {"components": {}}
-    with pytest.raises(OperationError, match="in the hands of"):
+    with pytest.raises(OperationError, match=r"was started by operator@office \(process 8\)"):
         journals.claimed(again, ME, False)
 
 
@@ -112,10 +113,10 @@ def test_a_step_needs_the_one_before_it():
 
 
 def test_a_run_in_other_hands_is_refused_with_who_and_when():
-    text = begin(None, "pull", 0, holder=OTHER)
-    with pytest.raises(OperationError, match=r"20260102T190000Z is in the hands of operator at office \(process 8\), last seen with step pull at 2026"):
-        begin(text, "pull", 1)
-    assert begin(text, "pull", 1, take_over=True)["holder"] == ME
+    text = begin(None, "stop", 0, holder=OTHER)
+    with pytest.raises(OperationError, match=r"20260102T190000Z was started by operator@office \(process 8\), last seen with step stop at 2026"):
+        begin(text, "stop", 1)
+    assert begin(text, "stop", 1, take_over=True)["holder"] == ME
     assert begin(journals.failed(text, "no", AT.format(1)), "pull", 2)["holder"] == ME
 
 
@@ -136,52 +137,191 @@ def test_a_step_may_change_what_the_run_knows():
     assert text["run"] == {"database": 2, "to": "x"}
 
 
+RUN, LATER = "20260101T000000Z", "20260101T120000Z"
+SERVICE = {"stopped_for_upgrade": True, "one_shot": False, "component": "auth", "container": "1", "image": "openlmis/auth:3.2.0"}
+SERVER = {
+    "project": {"src": "/opt/lmis"},
+    "database": {"identity": IDENTITY, "error": None, "users": 9, "users_without_details": None},
+    "release": "3.3.1",
+    "release_target": "3.4.0",
+    "begun_from": None,
+    "edits": ["auth 3.2.0 -> 4.0.0"],
+    "services": {
+        "auth": {**SERVICE, "status": "running", "mounts": {}},
+        "db": {**SERVICE, "stopped_for_upgrade": False, "component": None, "status": "running", "image": "db", "mounts": {"/data": "abc"}},
+    },
+}
+KEPT = {RUN: {"auth": "sha256:auth"}}
+GONE = {"identity": None, "error": "it does not run", "users": None}
+
+
+def server(status="running", container="1", **changes):
+    services = {**SERVER["services"], "auth": {**SERVER["services"]["auth"], "status": status, "container": container}}
+    return {**SERVER, "services": services, **changes}
+
+
+STOPPED = server("missing", None)
+MIX = server("running", release=None, begun_from="3.3.1")
+
+
 def manifest(**other):
-    known = {"run": "20260101T000000Z", "release": "3.3.1", "created": AT.format(0), "images": {"auth": {"id": "1"}}}
+    known = {"run": RUN, "release": "3.3.1", "created": AT.format(0), "images": {"auth": {"id": "1"}}, "project": {"src": "/opt/lmis"}}
     return {**known, "database": {"identity": IDENTITY}, **other}
 
 
-def lost(release, manifests, **run):
-    return journals.recovered(None, manifests, {"database": IDENTITY, "release": release, "to": "3.4.0", **run}, AT.format(9))
+BACKUP = [("/b/1", manifest())]
 
 
-def test_a_lost_journal_is_made_anew_from_the_backup_of_this_very_database():
-    text = lost(None, [("/b/0", manifest(run="earlier")), ("/b/1", manifest())])
-    assert text["run_id"] == "20260101T000000Z"
-    assert text["run"] == {"from": "3.3.1", "to": "3.4.0", "database": IDENTITY}
+def lost(facts, journal=None, **traces):
+    return journals.recovered(journal, journals.Traces(**traces), facts, "3.4.0", AT.format(9))
+
+
+def test_a_lost_journal_is_written_again_from_the_backup_of_this_very_database():
+    text = lost(MIX, manifests=[("/b/0", manifest(run="20250101T000000Z")), *BACKUP], kept=KEPT)
+    assert text["run_id"] == RUN
+    assert text["run"] == {"from": "3.3.1", "to": "3.4.0", "database": IDENTITY, "users": 9}
     assert journals.finished_steps(text, "upgrade") == {"pull", "maintenance_on", "stop", "backup"}
     assert text["steps"][0]["data"]["images"] == {"auth": {"id": "1"}}
-    assert text["steps"][-1]["data"]["dest"] == "/b/1"
+    assert [step["data"].get("dest") for step in text["steps"] if step["step"] == "backup"] == ["/b/1"]
+    assert journals.under_way(text)
+    assert journals.keep_out(text)
 
 
-def test_nothing_is_made_of_a_backup_where_nothing_is_under_way():
-    assert lost("3.3.1", [("/b/1", manifest())]) is None
-    assert lost("3.4.0", [("/b/1", manifest())], complete=True) is None
-    assert lost("3.4.0", [("/b/1", manifest())]) is not None
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_backup_of_a_database_that_nothing_migrated_is_the_run_s_when_nobody_can_have_worked_since(closed, changed):
+    text = lost(STOPPED, manifests=BACKUP, closed=closed, changed=["/b/1"] if changed else [])
+    # A stop after the backup has another one made, as long as nothing has migrated.
+    assert text["steps"][-1]["step"] == ("backup" if closed or changed else "stop")
+    assert [bool(step["data"].get("closed")) for step in text["steps"] if step["step"] == "maintenance_on"] == [closed]
+
+
+def test_before_any_backup_the_kept_images_tell_the_run():
+    text = lost(STOPPED, kept=KEPT)
+    assert (text["run_id"], text["run"]["from"]) == (RUN, "3.3.1")
+    assert journals.finished_steps(text, "upgrade") == {"pull", "maintenance_on"}
+    assert text["steps"][0]["data"]["images"] == {"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}}
+    assert lost(SERVER, kept=KEPT, closed=True)["run_id"] == RUN
+    assert lost(SERVER, closed=True)["run_id"] == "20260102T190009Z"
+
+
+def test_a_later_run_than_that_of_the_backup_has_none():
+    text = lost(MIX, manifests=BACKUP, kept={**KEPT, LATER: {}}, closed=True)
+    assert text["run_id"] == LATER
+    assert (text["run"]["from"], "backup" in journals.finished_steps(text, "upgrade")) == ("3.3.1", False)
+
+
+@pytest.mark.parametrize("release", ["3.3.1", "3.4.0"])
+@pytest.mark.parametrize("database", [{}, {"users_without_details": 1}])
+@pytest.mark.parametrize("journal", [None, "finished"])
+def test_no_run_is_invented_on_a_server_whose_components_run_and_whose_users_are_let_in(release, database, journal):
+    journal = dict(stopped(), run_id=RUN, finished=AT.format(6)) if journal else None
+    healthy = server(release=release, database={**SERVER["database"], **database})
+    assert lost(healthy, journal, manifests=BACKUP, kept=KEPT) == journal
+
+
+def test_no_run_is_invented_where_there_is_no_trace_of_one_or_the_last_one_is_over():
+    assert lost(STOPPED) is None
+    finished = dict(stopped(), run_id=RUN, finished=AT.format(6))
+    assert lost(STOPPED, finished, manifests=BACKUP, kept=KEPT) == finished
+    assert lost(STOPPED, finished, manifests=[*BACKUP, ("/b/2", manifest(run=LATER))])["run_id"] == LATER
+    # Stopped by hand, all containers there: whoever has stopped them starts them again.
+    assert lost(server("exited"), manifests=BACKUP, kept=KEPT) is None
+    assert lost(server("exited", edits=[]), manifests=BACKUP, kept=KEPT, changed=["/b/1"])["steps"][-1]["step"] == "backup"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        server("exited", release="3.4.0"),
+        server(release="3.4.0", database={**SERVER["database"], "users_without_details": 9}),
+    ],
+)
+def test_a_server_with_all_migrations_that_nobody_can_work_on_is_not_finished(facts):
+    assert lost(facts, manifests=BACKUP)["run_id"] == RUN
 
 
 def test_a_backup_of_another_database_is_none():
-    assert lost(None, [("/b/1", manifest(database={"identity": dict(IDENTITY, oid=2)}))]) is None
-    assert lost(None, [("/b/1", manifest(database=None))], database=None) is None
-    assert lost(None, []) is None
+    other = [("/b/1", manifest(database={"identity": dict(IDENTITY, oid=2)}))]
+    assert lost(MIX, manifests=other) is None
+    assert lost({**MIX, "database": GONE, "services": {}}, manifests=[("/b/1", manifest(database=None))]) is None
+
+
+def test_the_backup_of_the_site_itself_is_known_by_its_run_and_its_deployment():
+    own = [("/b/1", {key: value for key, value in manifest().items() if key != "database"})]
+    assert lost(STOPPED, manifests=own, kept=KEPT, closed=True)["steps"][-1]["data"]["dest"] == "/b/1"
+
+
+def test_a_database_that_does_not_answer_is_known_by_its_volumes_and_asked_first():
+    down = server("exited", database=GONE, release=None)
+    assert journals.unanswered(None, journals.Traces(BACKUP), down) == {"/data": "abc"}
+    assert journals.unanswered(None, journals.Traces(BACKUP), SERVER) == {}
+    assert journals.unanswered(begin(None, "stop", 0), journals.Traces(BACKUP), down) == {}
+    assert lost(down, manifests=BACKUP) is None
+    assert lost({**down, "services": STOPPED["services"]}, manifests=BACKUP)["run"]["database"] == IDENTITY
+
+
+def foreign(facts=SERVER, run_id=RUN, database=None, **traces):
+    journal = end(begin(None, "pull", 0, run={"database": database or dict(IDENTITY, oid=1)}), "pull", 1)
+    return journals.stray(dict(journal, run_id=run_id), journals.Traces(**traces), facts)
+
+
+def test_a_journal_of_another_server_is_told_by_its_database_and_by_what_its_run_has_not_left():
+    assert "began with another database" in foreign()
+    assert foreign(kept=KEPT) == foreign(manifests=[("/b/1", manifest(database=None))]) == ""
+    assert foreign(database=IDENTITY) == ""
+    assert foreign({**SERVER, "database": GONE}) == ""
+
+
+def test_a_journal_older_than_a_later_run_s_backup_is_a_stray_one():
+    assert f"run {LATER} has made a backup" in foreign(kept=KEPT, database=IDENTITY, manifests=[("/b/2", manifest(run=LATER))])
 
 
 def test_a_journal_older_than_its_backup_learns_of_it():
-    text = dict(end(begin(None, "pull", 0), "pull", 1), run_id="20260101T000000Z")
-    known = journals.recovered(text, [("/b/1", manifest())], {"database": IDENTITY, "release": None}, AT.format(9))
+    text = dict(end(begin(None, "pull", 0), "pull", 1), run_id=RUN)
+    known = lost(MIX, text, manifests=BACKUP)
     assert journals.finished_steps(known, "upgrade") == {"pull", "maintenance_on", "stop", "backup"}
     assert [entry["step"] for entry in known["steps"]].count("pull") == 1
-    assert journals.recovered(text, [("/b/1", manifest(run="x"))], {"database": IDENTITY}, AT.format(9)) == text
-    assert journals.recovered(known, [("/b/1", manifest())], {"database": IDENTITY}, AT.format(9)) == known
+    assert lost(MIX, text, manifests=[("/b/1", manifest(run="x"))]) == text
+    assert lost(MIX, known, manifests=BACKUP) == known
 
 
-@pytest.mark.parametrize(("release", "recovered"), [("3.3.1", None), (None, True)])
-def test_a_journal_that_could_not_note_the_end_of_the_backup_lacks_nothing_else(release, recovered):
+@pytest.mark.parametrize(("facts", "recovered"), [(SERVER, None), (MIX, True)])
+def test_a_journal_that_could_not_note_the_end_of_the_backup_lacks_nothing_else(facts, recovered):
     text = begin(end(begin(None, "stop", 0, run={"from": "3.3.1"}), "stop", 1), "backup", 2)
-    known = journals.recovered(text, [("/b/1", manifest(run=text["run_id"]))], {"database": IDENTITY, "release": release}, AT.format(9))
+    known = lost(facts, text, manifests=[("/b/1", manifest(run=text["run_id"]))])
     assert known["steps"][-1]["data"]["dest"] == "/b/1"
     # Where something has migrated since, the journal is older than it should be.
     assert known["steps"][-1]["data"].get("recovered") is recovered
+
+
+def test_a_run_that_was_taken_over_is_not_written_to_by_the_controller_before():
+    text = begin(None, "stop", 0)
+    taken = begin(text, "stop", 1, holder=OTHER, take_over=True)
+    released = journals.failed(taken, "no", AT.format(2))
+    over = dict(taken, finished=AT.format(2), holder={})
+    for journal, said in ((taken, "taken over by operator@office"), (released, "has stopped since"), (over, "has ended since"), (None, "has lost its journal")):
+        with pytest.raises(OperationError, match=said):
+            end(journal, "stop", 3)
+        with pytest.raises(OperationError, match=said):
+            begin(journal, "backup", 3, held=True, take_over=True, path="/state/journal.json")
+    with pytest.raises(OperationError, match="taken over by"):
+        journals.finished(taken, {"holder": ME, "path": "", "outcome": "upgraded"}, AT.format(3))
+    assert end(taken, "stop", 3, holder=OTHER)["steps"][-1]["finished"]
+    assert journals.finished(text, {"holder": ME, "path": "", "outcome": "upgraded"}, AT.format(3))["holder"] == {}
+
+
+def test_a_run_that_has_stopped_nothing_is_no_run_and_the_next_pull_begins_another():
+    text = end(begin(None, "pull", 0, plan=PLAN), "pull", 1)
+    for journal in (text, journals.failed(begin(None, "pull", 0), "no registry", AT.format(1))):
+        assert not journals.under_way(journal)
+    released = dict(text, holder={})
+    again = begin(released, "pull", 8, plan=PLAN, run={"from": "new"})
+    assert (again["run_id"], again["run"], len(again["steps"])) == ("20260102T190008Z", {"from": "new"}, 1)
+    # The next step by itself still finds the images fetched, and makes a run of it.
+    assert journals.under_way(begin(released, "maintenance_on", 8, plan=PLAN))
+    with pytest.raises(OperationError, match="was started by operator@office"):
+        begin(dict(text, holder=OTHER), "pull", 8, plan=PLAN)
 
 
 FACTS = {
@@ -312,13 +452,13 @@ def test_a_process_that_was_killed_is_said_so(said):
     assert journals.plain("requisition ended with 1") == "requisition ended with 1"
 
 
-def test_only_what_has_the_run_in_hand_notes_a_failure():
+def test_only_the_controller_of_the_run_notes_a_failure():
     journal = begin(None, "pull", 0)
-    assert journals.in_hand(journal, ME)
-    assert not journals.in_hand(journal, OTHER)
-    assert not journals.in_hand(journals.failed(journal, "broken", AT.format(1)), ME)
-    assert not journals.in_hand(dict(journal, finished=AT.format(1)), ME)
-    assert not journals.in_hand(None, ME)
+    assert journals.is_run_by(journal, ME)
+    assert not journals.is_run_by(journal, OTHER)
+    assert not journals.is_run_by(journals.failed(journal, "broken", AT.format(1)), ME)
+    assert not journals.is_run_by(dict(journal, finished=AT.format(1)), ME)
+    assert not journals.is_run_by(None, ME)
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,14 @@ def test_a_file_that_is_gone_comes_back_with_its_folder(place, capsys):
     assert (place / "src/config/db/one.sql").read_text() == "select 1"
 
 
-def test_a_file_that_the_upgrade_added_goes_and_one_that_was_changed_since_stays(place, capsys):
-    (place / "prepared").mkdir()
-    for name in (".env", "docker-compose.override.yml", "ours.yml"):
-        (place / "prepared" / name).write_text("new")
+def test_only_what_the_upgrade_added_goes_and_is_kept_aside(place, capsys):
+    # ours.yml was there before the upgrade, unchanged by it: the backup has no copy of it, and the upgrade has not added it.
+    for name in ("docker-compose.override.yml", "ours.yml"):
         (place / "src" / name).write_text("new")
-    (place / "src" / "ours.yml").write_text("changed since")
-    assert run(place, capsys, check=True, prepared=str(place / "prepared"))["files"] == [".env", "docker-compose.override.yml"]
+    (place / "backup/manifest.json").write_text(json.dumps({"added": ["docker-compose.override.yml", "gone.yml"]}))
+    assert run(place, capsys, check=True)["files"] == ["docker-compose.override.yml"]
     assert (place / "src/docker-compose.override.yml").exists()
-    run(place, capsys, prepared=str(place / "prepared"))
+    run(place, capsys)
     assert sorted(os.listdir(place / "src")) == [".env", "config", "link", "ours.yml"]
     assert (place / "aside/files/docker-compose.override.yml").read_text() == "new"
-    assert run(place, capsys, prepared=str(place / "prepared"))["changed"] is False
+    assert run(place, capsys)["changed"] is False

@@ -15,7 +15,12 @@ MIGRATIONS = {"auth": {"versions": {"3.2.0": ["1", "2"], "4.0.0": ["1", "2", "3"
 SERVER = {
     "database": {"identity": IDENTITY, "error": None},
     "release": "3.3.1",
-    "services": {"auth": {"component": "auth", "status": "running"}, "db": {"component": None, "status": "exited"}},
+    "begun_from": None,
+    "histories": {"auth": {"applied": 2}},
+    "services": {
+        "auth": {"component": "auth", "status": "running", "image": "openlmis/auth:3.2.0"},
+        "db": {"component": None, "status": "exited", "image": "db"},
+    },
     "components": [
         {"name": "auth", "service": "auth", "schema": "auth", "path": "/auth", "version": "4.0.0", "migrations": ["1", "2", "3"]},
         {"name": "diagnostics", "service": "diagnostics", "schema": None, "path": "/diagnostics", "version": "1.0.1", "migrations": []},
@@ -39,6 +44,8 @@ def journal(*steps, phase="upgrade", finished=None):
     return {"run_id": "20261123T010000Z", "phase": phase, "finished": finished, "run": {"database": IDENTITY}, "steps": list(steps)}
 
 
+CLOSED = step("maintenance_on", recovered=True, closed=True)
+MIXED = {**SERVER, "release": None, "begun_from": "3.3.1"}
 UPGRADED = journal(*(step(name) for name in ("pull", "stop")), step("backup", dest="/b/1"), step("set_versions"), step("start"))
 
 
@@ -65,7 +72,7 @@ def test_before_the_backup_nothing_has_to_be_restored(steps):
 def test_a_database_that_no_component_of_the_release_was_started_on_is_left_alone():
     found = plan(journal(step("stop"), step("backup", dest="/b/1"), step("set_versions", finished=None)))
     assert (found["restore"], found["backup"]) == (False, "/b/1")
-    assert "The database is left alone: nothing of the new release was ever started on it" in found["lines"]
+    assert "The database is left alone: nothing of the new release is in it" in found["lines"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,8 @@ def test_a_database_that_no_component_of_the_release_was_started_on_is_left_alon
         (journal(step("backup", dest="/b/1")), {**SERVER, "release": None}),
         (journal(step("backup", dest="/b/1")), {**SERVER, "database": {"identity": None, "error": "gone"}}),
         (journal(step("backup", dest="/b/1")), {**SERVER, "database": {"identity": {**IDENTITY, "oid": 9}, "error": None}}),
-        (journal(step("backup", dest="/b/1", recovered=True)), SERVER),
+        (journal(CLOSED, step("backup", dest="/b/1", recovered=True)), SERVER),
+        (journal(step("backup", dest="/b/1", recovered=True)), {**SERVER, "histories": {"auth": {"applied": 2}, "notification": {"applied": 1}}}),
     ],
 )
 def test_else_it_is_restored(told, server):
@@ -100,6 +108,33 @@ def test_without_a_journal_the_named_backup_is_restored_and_work_is_taken_for_gr
 def test_users_may_have_worked_when_they_were_let_in(steps, let_in):
     found = plan({**UPGRADED, "steps": UPGRADED["steps"] + steps}, baseline={"oid": 1})
     assert (found["users_let_in"], found["baseline"]) == (let_in, {"oid": 1})
+
+
+def test_where_the_journal_was_lost_a_database_with_nothing_of_the_release_in_it_is_left_alone():
+    # Users may have worked in it since the backup: the firewall does not keep them out any more.
+    found = plan(journal(step("backup", dest="/b/1", recovered=True)))
+    assert (found["refused"], found["restore"], found["backup"]) == ([], False, "/b/1")
+
+
+@pytest.mark.parametrize(
+    ("steps", "server", "let_in"),
+    [
+        ([CLOSED], SERVER, False),
+        ([step("maintenance_on", recovered=True)], MIXED, False),
+        ([step("maintenance_on", recovered=True)], {**SERVER, "release": "3.4.0"}, True),
+        ([CLOSED, step("maintenance_off", finished=None)], SERVER, True),
+    ],
+)
+def test_where_the_journal_was_lost_the_firewall_and_the_histories_tell_whether_users_were_let_in(steps, server, let_in):
+    assert plan(journal(*steps, step("backup", dest="/b/1", recovered=True)), server)["users_let_in"] is let_in
+
+
+@pytest.mark.parametrize(("running", "refused"), [("sha256:auth", 0), ("sha256:other", 1)])
+def test_without_journal_and_backup_the_files_are_as_they_were_when_they_name_what_ran(running, refused):
+    kept = step("pull", recovered=True, images={"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}})
+    found = plan(journal(kept, CLOSED), present={"openlmis/auth:3.2.0": running}, ids={"sha256:auth", running})
+    assert len(found["refused"]) == refused
+    assert (found["restore"], found["backup"]) == (False, None)
 
 
 def test_without_a_backup_those_that_are_there_are_named(tmp_path):
