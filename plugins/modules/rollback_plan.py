@@ -202,7 +202,7 @@ def files_untouched(journal: Journal, server: Mapping[str, Any], present: Mappin
         return False
     images = images_before(journal, None)
     as_they_ran = all(
-        present.get(with_tag(server["services"][name]["image"])) == one["id"] for name, one in images.items() if name in server["services"]
+        present.get(deployment.full_name(server["services"][name]["image"])) == one["id"] for name, one in images.items() if name in server["services"]
     )
     return complete(journal) or (bool(images) and as_they_ran)
 
@@ -246,12 +246,7 @@ def images_before(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Di
 def moved_images(images: Mapping[str, Mapping[str, str]], present: Mapping[str, str]) -> List[Dict[str, str]]:
     """Return the references that no longer mean the image that they meant; C(present) maps references of this host to ids."""
     wanted = {one["name"]: one["id"] for one in images.values() if "@" not in one["name"] and not one["name"].startswith("sha256:")}
-    return [{"name": name, "id": identity} for name, identity in sorted(wanted.items()) if present.get(with_tag(name)) != identity]
-
-
-def with_tag(reference: str) -> str:
-    """Return the reference with the tag that it means when it names none."""
-    return reference if ":" in reference.rpartition("/")[2] else reference + ":latest"
+    return [{"name": name, "id": identity} for name, identity in sorted(wanted.items()) if present.get(deployment.full_name(name)) != identity]
 
 
 def added_services(services: Sequence[str], release: Mapping[str, Any], images: Mapping[str, Any]) -> List[str]:

@@ -172,9 +172,9 @@ def test_a_reference_that_moved_means_its_image_again_and_one_by_digest_cannot_m
 
 
 def test_a_reference_without_a_tag_means_latest():
-    assert plans.with_tag("consul") == "consul:latest"
-    assert plans.with_tag("host:5000/consul") == "host:5000/consul:latest"
-    assert plans.with_tag("host:5000/consul:1") == "host:5000/consul:1"
+    assert plans.deployment.full_name("docker.io/library/consul") == "consul:latest"
+    assert plans.deployment.full_name("host:5000/consul") == "host:5000/consul:latest"
+    assert plans.deployment.full_name("host:5000/consul:1") == "host:5000/consul:1"
 
 
 def test_what_the_upgrade_added_is_removed_and_nothing_that_was_there():
