@@ -431,7 +431,7 @@ def recovered(journal: Optional[Journal], traces: Traces, server: Mapping[str, A
 def _from_backup(folder: str, manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any], to: str, now: str) -> Journal:
     at = manifest.get("created", now)
     backup = (BACKUP, {"dest": folder, "recovered": True})
-    known = [(HARMLESS, {"images": manifest.get("images", {}), "exited": manifest.get("exited", []), "recovered": True}), (FIRST_OFFLINE_STEP, _evidence(traces))]
+    known = [(HARMLESS, dict(_before(manifest), recovered=True)), (FIRST_OFFLINE_STEP, _evidence(traces))]
     # Nobody knows what happened between the backup and now, unless users are kept out still or the files were changed since: where nothing
     # was migrated yet, a stop after the backup has another one made.
     fresh = traces.closed or folder in traces.changed
@@ -465,10 +465,15 @@ def _with_backup(journal: Journal, traces: Traces, server: Mapping[str, Any], no
     only_the_note = last["step"] == BACKUP and not last["finished"] and server["release"] == journal["run"].get("from")
     folder, manifest = own[-1]
     at = manifest.get("created", now)
-    known = [(HARMLESS, {"images": manifest.get("images", {}), "exited": manifest.get("exited", [])}), (FIRST_OFFLINE_STEP, {}), ("stop", {})]
+    known = [(HARMLESS, _before(manifest)), (FIRST_OFFLINE_STEP, {}), ("stop", {})]
     entries = [_entry(step, at, data) for step, data in known if step not in finished_steps(journal, "upgrade")]
     entries.append(_entry(BACKUP, at, {"dest": folder} if only_the_note else {"dest": folder, "recovered": True}))
     return dict(journal, steps=journal["steps"] + entries)
+
+
+def _before(manifest: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return what the step that fetches images noted of the server, as the backup's manifest has it."""
+    return {"images": manifest.get("images", {}), "exited": manifest.get("exited", [])}
 
 
 def _entry(step: str, at: str, data: Mapping[str, Any]) -> Dict[str, Any]:

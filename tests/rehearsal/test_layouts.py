@@ -110,6 +110,8 @@ class Files:
         layout.prepare(self.server)
         self.folder = self.server.project_src
         self.layout = layout
+        # Nothing of it runs.
+        self.project = compose.Project(layout.project, [])
         self.params = {
             "project_src": str(self.folder),
             "compose_files": layout.variables.get("openlmis_compose_files", []),
@@ -121,19 +123,20 @@ class Files:
             },
         }
 
-    def seen(self) -> tuple[list[str], list[deployment.Service]]:
-        """The Compose files, and the services as Compose renders them."""
+    def seen(self) -> tuple[list[str], list[deployment.Service], dict[str, Any]]:
+        """The Compose files, the services as Compose renders them, and the rendering."""
         files = deployment.compose_files(str(self.folder), self.params["compose_files"])
-        return files, outlook.services_in(str(self.folder), files, self.layout.project, self.params["release"])
+        rendered, raw = (deployment.render(str(self.folder), files, self.layout.project, interpolate=how) for how in (True, False))
+        return files, deployment.services_of(rendered, raw, self.params["release"]), rendered
 
     def plan(self) -> list[edits.Edit]:
         """The edits that are left to be made."""
-        return outlook.plan(self.params, self.layout.project, *self.seen())[0]
+        return outlook.plan(self.params, self.project, *self.seen()[:2])[0]
 
     def finding(self) -> Any:
         """What the check says of the change."""
-        project = compose.Project(self.layout.project, [])
-        return checks_layout.check_change({"outlook": outlook.look(self.params, project, *self.seen())})
+        told = outlook.look(self.params, self.project, *self.seen())
+        return checks_layout.check_change({"outlook": told, "named": self.params["release"]["services"], "database": {"service": "db"}})
 
     def replace(self, name: str, old: str, new: str) -> None:
         """Change a file of the site, or a prepared one."""
