@@ -50,6 +50,20 @@ def test_settings_file(filled, url, tmp_path, text):
     assert filled.migrate(**settings(tmp_path, text, url=url))["inserted"] == 1
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PGHOSTADDR": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "nobody"},
+        {"PGSERVICE": "elsewhere", "PGSERVICEFILE": "/nonexistent/pg_service.conf"},
+        {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSSLMODE": "verify-full", "PGTARGETSESSIONATTRS": "standby"},
+        {"DATABASE_URL": "jdbc:postgresql://203.0.113.1/other", "POSTGRES_USER": "nobody"},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_the_environment_of_the_module_does_not_change_where_it_connects(filled, url, tmp_path, environment):
+    assert filled.migrate(environment=environment, **settings(tmp_path, SETTINGS["ref-distro"], url=url))["inserted"] == 1
+
+
 def test_a_value_from_the_env_file_beside(filled, url, tmp_path):
     (tmp_path / ".env").write_text("SECRET=p@ss:w\\rd'1\n")
     options = settings(tmp_path, "DATABASE_URL={url}\nPOSTGRES_USER=postgres\nPOSTGRES_PASSWORD=${{SECRET}}\n", url=url)
