@@ -32,8 +32,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.profiles impor
 from ansible_collections.openlmis.operations.plugins.module_utils.web import Site
 
 NO_USER = "00000000-0000-0000-0000-000000000000"
-# Where programs leave what nobody misses.
-NOISE = re.compile(r"^/(tmp|run|proc|sys|dev|etc|usr|root|bin|s?lib(64)?|var/(run|log|tmp|cache|lib/(apt|dpkg)))/|\.(pid|lock|log|pyc)$")
+# Where programs leave what nobody misses; the last is the number under which a component registers.
+NOISE = re.compile(r"^/(tmp|run|proc|sys|dev|etc|usr|root|bin|s?lib(64)?|var/(run|log|tmp|cache|lib/(apt|dpkg)))/|\.(pid|lock|log|pyc)$|/\.consul_service_id~$")
 FILES_SEEN = 5000
 # What a JVM takes besides its heap, and the heap of one that names none.
 JVM_OVERHEAD, JVM_HEAP = 128 << 20, 512 << 20
