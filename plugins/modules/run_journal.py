@@ -273,7 +273,7 @@ def claim(module: AnsibleModule, now: str) -> tuple:
         aside = f"{path}.{'damaged' if journal is None else 'stray'}-{journals.run_id(now)}"
         if not module.check_mode:
             os.replace(path, aside)
-        journal, lost = None, f"The journal was put aside as {aside}: {lost}"
+        journal, lost = None, f"The journal {'would be' if module.check_mode else 'was'} put aside as {aside}: {lost}"
     mounts = journals.unanswered(journal, left, server)
     before = journal
     journal = journals.recovered(journal, left, server, params["run"].get("to"), now)
