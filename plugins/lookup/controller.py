@@ -52,6 +52,9 @@ _raw:
         - The same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade).
         - In a play for several servers it is limited to the one that asks.
       type: str
+    upgrade:
+      description: The same for the playbook that goes forward, none when this playbook's name does not begin with C(rollback).
+      type: str
     earlier_is_gone:
       description: Whether O(earlier) was a process on this controller that runs no more.
       type: bool
@@ -243,14 +246,17 @@ class LookupModule(LookupBase):
         sources = [source for source in sources if source not in default]
         # A rehearsal that was cut off in its upgrade goes on with that: it would begin with another copy.
         resume = command_line(CLIARGS, sibling(playbook, "upgrade", "rehearse") or playbook, os.getcwd(), sources)
-        rollback = sibling(playbook, "rollback", "upgrade", "rehearse")
+        rollback, upgrade = sibling(playbook, "rollback", "upgrade", "rehearse"), sibling(playbook, "upgrade", "rollback")
         if rollback:
             rollback = command_line(only_this_server(CLIARGS, variables or {}), rollback, os.getcwd(), sources)
+        if upgrade:
+            upgrade = command_line(only_this_server(CLIARGS, variables or {}), upgrade, os.getcwd(), sources)
         return [
             {
                 "holder": {"host": host, "user": getpass.getuser(), "pid": pid, "started": started(pid)},
                 "resume": resume,
                 "rollback": rollback,
+                "upgrade": upgrade,
                 "earlier_is_gone": bool(earlier) and earlier.get("host") == host and not alive(earlier["pid"], earlier["started"]),
                 "rehearsed": rehearsed(self.get_option("rehearsal_report")),
             }

@@ -321,12 +321,12 @@ def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str,
 class Traces(NamedTuple):
     """What a run leaves on the server besides its journal.
 
-    C(manifests) are (folder, manifest), oldest first; C(kept) maps each run to the ids of the images that it kept, by service;
+    C(manifests) are (folder, manifest), oldest first; C(kept) maps each run to the images that it kept, by service (C(id) and C(names));
     C(closed) tells whether the firewall keeps users out; C(changed) has the folders of backups whose deployed files are not those of now.
     """
 
     manifests: Sequence[Tuple[str, Mapping[str, Any]]] = ()
-    kept: Mapping[str, Mapping[str, str]] = {}
+    kept: Mapping[str, Mapping[str, Mapping[str, Any]]] = {}
     closed: bool = False
     changed: Sequence[str] = ()
 
@@ -419,10 +419,11 @@ def recovered(journal: Optional[Journal], traces: Traces, server: Mapping[str, A
         return journal
     # There is no backup of that run: none was made yet, or somebody has deleted it.
     run = kept or run_id(now)
+    # What the files name now is what a service ran with only where it still means the image that was kept.
     images = {
-        name: {"id": identity, "name": server["services"][name]["image"]}
-        for name, identity in traces.kept.get(kept, {}).items()
-        if name in server["services"]
+        name: {"id": image["id"], "name": server["services"][name]["image"]}
+        for name, image in traces.kept.get(kept, {}).items()
+        if name in server["services"] and server["services"][name]["image"] in image["names"]
     }
     known = [(HARMLESS, {"images": images, "recovered": True}), (FIRST_OFFLINE_STEP, _evidence(traces))]
     return _written_again(run, server["release"] or server["begun_from"], server, to, [_entry(step, now, data) for step, data in known], now)
@@ -510,7 +511,7 @@ def failure_lines(
 def ways(journal: Journal, phase: str, commands: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
     """Return the commands to go on and to roll back after a failure of the playbook of this phase."""
     if phase == "rollback" and journal["phase"] == "upgrade":
-        return (journal.get("commands") or {}).get("resume"), commands.get("resume")
+        return (journal.get("commands") or {}).get("resume") or commands.get("upgrade"), commands.get("resume")
     return commands.get("resume"), commands.get("rollback")
 
 

@@ -200,11 +200,11 @@ def files_untouched(journal: Journal, server: Mapping[str, Any], present: Mappin
     """Tell whether the deployed files were never changed: by the journal, or because each service's image is the one that it ran with."""
     if journal is None or begun(journal, "set_versions"):
         return False
-    images = images_before(journal, None)
-    as_they_ran = all(
-        present.get(deployment.full_name(server["services"][name]["image"])) == one["id"] for name, one in images.items() if name in server["services"]
-    )
-    return complete(journal) or (bool(images) and as_they_ran)
+    ran = images_before(journal, None)
+    # A service that is built here has an image of no name; the upgrade changes only components.
+    named = {name: one["image"] for name, one in server["services"].items() if name in ran and one["component"] is not None and one["image"]}
+    as_they_ran = bool(named) and all(present.get(deployment.full_name(image)) == ran[name]["id"] for name, image in named.items())
+    return complete(journal) or as_they_ran
 
 
 def users_let_in(journal: Journal, server: Mapping[str, Any]) -> bool:

@@ -222,7 +222,7 @@ def manifests(directory: str) -> list:
 
 
 def kept_images() -> dict:
-    """Return the ids of the images that each run has kept, by service; none where Docker does not answer."""
+    """Return the images that each run has kept, by service, with all their names; none where Docker does not answer."""
     found: dict = {}
     try:
         images = compose.docker_client().api.images()
@@ -230,7 +230,7 @@ def kept_images() -> dict:
         return found
     for image in images:
         for match in filter(None, map(KEPT.match, image["RepoTags"] or [])):
-            found.setdefault(match["run"], {})[match["service"]] = image["Id"]
+            found.setdefault(match["run"], {})[match["service"]] = {"id": image["Id"], "names": image["RepoTags"]}
     return found
 
 
@@ -273,7 +273,7 @@ def claim(module: AnsibleModule, now: str) -> tuple:
         aside = f"{path}.{'damaged' if journal is None else 'stray'}-{journals.run_id(now)}"
         if not module.check_mode:
             os.replace(path, aside)
-        journal, lost = None, f"The journal was put aside as {aside}: {lost}"
+        journal, lost = None, f"The journal {'would be' if module.check_mode else 'was'} put aside as {aside}: {lost}"
     mounts = journals.unanswered(journal, left, server)
     before = journal
     journal = journals.recovered(journal, left, server, params["run"].get("to"), now)

@@ -151,7 +151,7 @@ SERVER = {
         "db": {**SERVICE, "stopped_for_upgrade": False, "component": None, "status": "running", "image": "db", "mounts": {"/data": "abc"}},
     },
 }
-KEPT = {RUN: {"auth": "sha256:auth"}}
+KEPT = {RUN: {"auth": {"id": "sha256:auth", "names": ["openlmis/auth:3.2.0"]}, "db": {"id": "sha256:db", "names": ["kept only"]}}}
 GONE = {"identity": None, "error": "it does not run", "users": None}
 
 
@@ -364,6 +364,8 @@ def test_a_rollback_that_has_not_begun_leaves_both_ways():
     text = begin(None, "backup", 0, commands=COMMANDS)
     lines = journals.failure_lines(text, "rollback", FACTS, "no backup", {"resume": "go back", "rollback": None})
     assert lines[0] == "FAILED    The rollback of 20260102T190000Z has not begun; the upgrade had stopped in step backup."
+    assert lines[-2:] == ["Go on     go on", "Roll back go back"]
+    lines = journals.failure_lines(dict(text, commands={}), "rollback", FACTS, "no backup", {"resume": "go back", "rollback": None, "upgrade": "go on"})
     assert lines[-2:] == ["Go on     go on", "Roll back go back"]
 
 

@@ -20,6 +20,7 @@ SERVER = {
     "services": {
         "auth": {"component": "auth", "status": "running", "image": "openlmis/auth:3.2.0"},
         "db": {"component": None, "status": "exited", "image": "db"},
+        "service-configuration": {"component": None, "status": "exited", "image": ""},
     },
     "components": [
         {"name": "auth", "service": "auth", "schema": "auth", "path": "/auth", "version": "4.0.0", "migrations": ["1", "2", "3"]},
@@ -45,6 +46,7 @@ def journal(*steps, phase="upgrade", finished=None):
 
 
 CLOSED = step("maintenance_on", recovered=True, closed=True)
+BUILT = {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}
 MIXED = {**SERVER, "release": None, "begun_from": "3.3.1"}
 UPGRADED = journal(*(step(name) for name in ("pull", "stop")), step("backup", dest="/b/1"), step("set_versions"), step("start"))
 
@@ -131,7 +133,7 @@ def test_where_the_journal_was_lost_the_firewall_and_the_histories_tell_whether_
 
 @pytest.mark.parametrize(("running", "refused"), [("sha256:auth", 0), ("sha256:other", 1)])
 def test_without_journal_and_backup_the_files_are_as_they_were_when_they_name_what_ran(running, refused):
-    kept = step("pull", recovered=True, images={"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}})
+    kept = step("pull", recovered=True, images={"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}, "service-configuration": BUILT})
     found = plan(journal(kept, CLOSED), present={"openlmis/auth:3.2.0": running}, ids={"sha256:auth", running})
     assert len(found["refused"]) == refused
     assert (found["restore"], found["backup"]) == (False, None)
