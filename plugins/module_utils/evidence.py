@@ -32,7 +32,7 @@ def live(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
         "started_elsewhere": deployment.started_elsewhere(seen),
         "database": answered.result(),
         "named": database.named_otherwise(params, seen, facts),
-        "names_taken": host.names_taken(seen),
+        "names_taken": host.names_taken(seen, params["release"]),
         "copied": host.copied(facts, params["backup_dir"]),
         "seconds_up": host.seconds_up(seen.project, time.time()),
         "made_anew": anew.result(),

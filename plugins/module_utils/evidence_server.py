@@ -66,8 +66,11 @@ def made_anew(seen: server.Look) -> Dict[str, str]:
     return {name: version for name, version in made_by.items() if containers[name].name in names or version.startswith("1.")}
 
 
-def names_taken(seen: server.Look) -> Dict[str, str]:
-    """Return the names that Compose gives the services' containers and that containers of somebody else have, with these."""
+def names_taken(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str]:
+    """Return the names that Compose gives the services' containers and that containers of somebody else have, with these.
+
+    Those of the services that the release adds are among them.
+    """
     try:
         everybody = seen.client.api.containers(all=True)
     except compose.docker.errors.DockerException as error:
@@ -78,7 +81,8 @@ def names_taken(seen: server.Look) -> Dict[str, str]:
         if labels.get(compose.LABEL + "project") != seen.project.name:
             taken.update({name.lstrip("/"): labels.get(compose.LABEL + "project", "") for name in row.get("Names") or []})
     found = {}
-    for name, service in seen.rendered.get("services", {}).items():
+    added: Dict[str, Any] = dict.fromkeys(edits.added_services(seen.services, release), {})
+    for name, service in {**added, **seen.rendered.get("services", {})}.items():
         wanted = service.get("container_name") or f"{seen.project.name}-{name}-1"
         if wanted in taken:
             found[name] = f"{wanted}, of " + (f"the project {taken[wanted]}" if taken[wanted] else "no Compose project")

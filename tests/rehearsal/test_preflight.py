@@ -49,7 +49,6 @@ def check(server: Server, **options: Any) -> dict[str, Any]:
     """The findings of the module by itself, as the playbook calls it, by check."""
     given = {
         "project_src": str(server.project_src),
-        "settings_file": str(server.project_src / "settings.env"),
         "backup_dir": str(server.backup_dir),
         "release": yaml.safe_load((CHECKOUT / "roles/openlmis/vars/releases/3.4.0.yml").read_text()),
         "migrations": flyway_versions(),
@@ -224,6 +223,124 @@ def test_files_that_would_do_harm(server: Server) -> None:
         ".env",
         "docker-compose.yml",
     )
+
+
+@contextlib.contextmanager
+def edited(server: Server, name: str, old: str, new: str) -> Iterator[None]:
+    """A deployed file with another text for the length of a with block."""
+    path = server.project_src / name
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
+def left_over(server: Server) -> Iterator[None]:
+    """Another database on the same server, as one from before a move."""
+    psql(server, "create database left_over;")
+    try:
+        yield
+    finally:
+        psql(server, "drop database left_over;")
+
+
+def test_a_file_that_is_left_over_does_not_name_the_database(server: Server) -> None:
+    settings = server.project_src / "settings.env"
+    (server.project_src / "production.env").write_text(settings.read_text())
+    try:
+        with (
+            left_over(server),
+            edited(server, "docker-compose.yml", "env_file: settings.env", "env_file: production.env"),
+            edited(server, "settings.env", "db:5432/open_lmis", "db:5432/left_over"),
+        ):
+            findings = check(server)
+            quiet(findings)
+            assert re.match("open_lmis at db: sessions of auth, .* are in it$", findings["database in use"]["found"])
+            findings = check(server, settings_file=str(settings))
+            expect(findings, "database in use", "refused", "openlmis_settings_file names the database left_over at db",
+                   "given another one: open_lmis at db", "Leave openlmis_settings_file away")
+    finally:
+        (server.project_src / "production.env").unlink()
+
+
+def test_files_that_name_another_database_than_the_containers_use_are_refused(server: Server) -> None:
+    with left_over(server), edited(server, "settings.env", "db:5432/open_lmis", "db:5432/left_over"):
+        expect(check(server), "database in use", "refused", "were started with another DATABASE_URL than Compose renders",
+               "are in the database open_lmis, which is left_over at db")
+
+
+def test_a_database_named_by_another_address_is_the_same(server: Server) -> None:
+    address = next(iter(server.container("db").attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    findings = check(server, login_host=address)
+    quiet(findings)
+    assert findings["database in use"]["status"] == "ok"
+
+
+def test_the_whole_rendering_is_compared(server: Server) -> None:
+    with edited(server, "docker-compose.yml", "openlmis/postgres:${OL_POSTGRES_VERSION}", "openlmis/postgres:${OL_AUTH_VERSION}"):
+        expect(check(server), "change of versions", "refused", "db would run openlmis/postgres:4.0.0 and not openlmis/postgres:3.2.0",
+               "as its image is written openlmis/postgres:${OL_AUTH_VERSION}", "image: openlmis/postgres:3.2.0 for db")
+    with edited(server, "docker-compose.yml", "    volumes:\n      - 'syslog:/var/log'", "    environment: {RELEASE: '${OL_AUTH_VERSION}'}"):
+        expect(check(server), "change of versions", "refused", "log: environment RELEASE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ("spring_profiles_active: '', JAVA_TOOL_OPTIONS: '-Dspring.profiles.active=production'", ""),
+        ("""SPRING_APPLICATION_JSON: '{"spring.profiles.active": "demo-data"}'""", "notification renders with demo-data"),
+        ("SPRING_DATASOURCE_URL: 'jdbc:postgresql://db:5432/other'", "groups: auth, fulfillment, referencedata, requisition; notification"),
+    ],
+)
+def test_what_spring_takes_is_looked_at(server: Server, variables: str, said: str) -> None:
+    with changed_files(server, OVERRIDE.replace("environment: {", "environment: {%s, " % variables)):
+        findings = check(server)
+    found = [one["found"] for name, one in findings.items() if name in ("production profile", "database URL") and one["status"] == "refused"]
+    assert (not found) if not said else said in " ".join(found), findings
+
+
+def test_a_published_image_may_be_written_with_its_registry(server: Server) -> None:
+    with edited(server, "docker-compose.yml", "openlmis/auth:${OL_AUTH_VERSION}", "docker.io/openlmis/auth:${OL_AUTH_VERSION}"):
+        quiet(check(server))
+
+
+def test_a_name_that_another_container_has_is_refused(server: Server) -> None:
+    name = f"{server.project}-redis-1"
+    other = server.engine.containers.create("redis:3.2.12", name=name)
+    try:
+        expect(check(server), "container names", "refused", f"a container that is there: {name}, of no Compose project", f"docker rm {name}")
+    finally:
+        other.remove(v=True)
+
+
+def test_a_password_that_is_a_word_spoils_nothing_that_is_told(server: Server) -> None:
+    psql(server, "create role openlmis superuser login password 'openlmis';")
+    try:
+        findings = check(server, login_user="openlmis", login_password="openlmis")
+    finally:
+        psql(server, "drop role openlmis;")
+    quiet(findings)
+    assert "****" not in json.dumps(findings)
+    assert "openlmis" in json.dumps(findings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("openlmis_backup", "none", "openlmis_backup is none. Set it to dump or the absolute path on the controller of a task file."),
+        ("openlmis_gate", "dump", "openlmis_gate is dump. Set it to firewall, none or the absolute path on the controller of a task file."),
+        ("openlmis_report_dir", "firewall", "openlmis_report_dir is firewall. Set it to the absolute path on the controller of a directory."),
+        ("openlmis_gate", "/not/there.yml", "openlmis_gate is /not/there.yml, which is not there. Set it to firewall"),
+    ],
+)
+def test_each_variable_has_values_of_its_own(server: Server, variable: str, value: str, said: str) -> None:
+    run = preflight(server, "-e", f"{variable}={value}")
+    assert run.code != 0
+    assert said in " ".join(run.text.split())
 
 
 def test_a_national_ui_may_be_kept(server: Server) -> None:
