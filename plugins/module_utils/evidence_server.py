@@ -81,7 +81,7 @@ def names_taken(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str]
         if labels.get(compose.LABEL + "project") != seen.project.name:
             taken.update({name.lstrip("/"): labels.get(compose.LABEL + "project", "") for name in row.get("Names") or []})
     found = {}
-    added: Dict[str, Any] = dict.fromkeys(edits.added_services(seen.services, release), {})
+    added: Dict[str, Any] = {name: {} for name in edits.added_services(seen.services, release)}
     for name, service in {**added, **seen.rendered.get("services", {})}.items():
         wanted = service.get("container_name") or f"{seen.project.name}-{name}-1"
         if wanted in taken:
