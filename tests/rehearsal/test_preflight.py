@@ -210,7 +210,8 @@ def test_files_that_would_do_harm(server: Server) -> None:
     expect(findings, "end of database URL", "refused", "sslmode=disable of notification")
     expect(findings, "settings", "refused", "FTP_PASSWORD (settings.env line ", "every $ as $$")
     expect(findings, "https", "refused", "REQUIRE_SSL=true")
-    expect(findings, "images", "refused", "requisition runs moh/requisition:6.1.0", "openlmis_images: {requisition:")
+    expect(findings, "images", "refused", "requisition runs moh/requisition:6.1.0",
+           "openlmis_images: {reference-ui: '<image>:<tag>', requisition: '<image>:<tag>'}")
     expect(findings, "national UI", "refused", "reference-ui runs moh/ui:1.2", "keep")
     expect(findings, "base URL", "refused", "does not reach BASE_URL, http://127.0.0.1:1")
     expect(findings, "memory", "warning", "components that may take")
