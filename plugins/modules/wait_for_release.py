@@ -256,6 +256,8 @@ class Wait:
         self.taken_back: list[str] = []
         # When several registrations of a service were seen last, by its name (monotonic time).
         self.several: dict[str, float] = {}
+        # Those that stay: a scaled service, or what the registry does not let go.
+        self.lasting: set[str] = set()
         self.unconfirmed = ""
         self.questions: dict[str, Question] = {}
         self.answered: dict[str, Question] = {}
@@ -304,6 +306,7 @@ class Wait:
             return
         self.untidied = ""
         self.several.update(dict.fromkeys(found.several, time.monotonic()))
+        self.lasting = set() if found.taken_back else found.several
         self.taken_back += [identity for identity in found.taken_back if identity not in self.taken_back]
         if found.taken_back:
             # nginx follows the registry a moment later: a question before that would hang at an address that is gone.
@@ -329,10 +332,14 @@ class Wait:
         return not remembered
 
     def remembered(self, component: Component) -> bool:
-        """Whether nginx may still remember that the component did not answer; of a single server it remembers nothing."""
-        ready = self.begun + self.ready_at[component.name]
-        several = max(self.several.get(name, 0.0) for name in (component.name, component.service))
-        return several > ready - FOLLOWING and time.monotonic() < ready + FAIL_TIMEOUT
+        """Whether nginx may still remember that the component did not answer.
+
+        Of a single server it remembers nothing; where there were several, its new workers know of one as soon as it has followed.
+        """
+        names, now = {component.name, component.service}, time.monotonic()
+        if names & self.lasting:
+            return now < self.begun + self.ready_at[component.name] + FAIL_TIMEOUT
+        return now < max(self.several.get(name, 0.0) for name in names) + FOLLOWING
 
     def project(self) -> Any:
         return find_project(self.client, self.params["project_src"], self.params["project_name"])

@@ -51,28 +51,31 @@ def test_an_engine_that_ends_between_two_questions_does_not_cost_the_finding(mon
 
 
 @pytest.mark.parametrize(
-    ("several_at", "ready_at", "remembered"),
+    ("several_at", "lasting", "ready_at", "remembered"),
     [
-        (None, -1, False),
-        (-30, -1, False),
-        (-2, -1, True),
-        (0, -1, True),
-        (0, -11, False),
+        (None, False, -1, False),
+        (-30, False, -1, False),
+        (-1, False, -1, True),
+        (-3, False, -1, False),
+        (0, True, -1, True),
+        (0, True, -11, False),
     ],
-    ids=["never", "long before it was ready", "just before", "until now", "until now, but ready for long"],
+    ids=["never", "long ago", "nginx may not have followed", "nginx has followed", "they stay", "they stay, but ready for long"],
 )
 @pytest.mark.parametrize("name", ["auth", "mw-auth"])
-def test_nginx_remembers_of_several_servers_only_and_not_for_long(name, several_at, ready_at, remembered):
+def test_nginx_remembers_of_several_servers_only_and_not_for_long(name, several_at, lasting, ready_at, remembered):
     wait = Wait.__new__(Wait)
     now = time.monotonic()
     wait.begun, wait.ready_at = now - 60, {"auth": 60 + ready_at}
     wait.several = {} if several_at is None else {name: now + several_at}
+    wait.lasting = {name} if lasting else set()
     assert wait.remembered(Component("auth", "4.0.0", "/auth", "mw-auth")) is remembered
 
 
 def test_one_bad_answer_of_many_is_no_evidence():
     wait = Wait.__new__(Wait)
     wait.params, wait.components = {"release": None, "compose_files": []}, [Component("auth", "4.0.0", "/auth", "auth")]
+    wait.lasting = set()
     wait.untidied, wait.several, wait.begun, wait.ready_at = "", {}, time.monotonic(), {"auth": 0.0}
     answers = [Version("4.0.0")] * 7 + [Version("", "answers 502")]
     wait.site = SimpleNamespace(versions_at_once=lambda path: answers)
