@@ -340,6 +340,13 @@ def is_here(identity: Optional[Mapping[str, Any]], server: Mapping[str, Any]) ->
     return bool(mounts) and any(service["mounts"] == mounts for service in server["services"].values())
 
 
+def was_restored(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any]) -> bool:
+    """Tell whether the server's database is what a rollback, which lost its journal after that, has made of the last run's backup."""
+    before, now = (manifest.get("database") or {}).get("identity") or {}, server["database"]["identity"] or {}
+    same = all(before.get(key) is not None and before.get(key) == now.get(key) for key in ("name", "system_identifier"))
+    return same and traces.closed and manifest.get("run") == max(traces.kept, default="") and manifest["release"] == server["release"]
+
+
 def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[Tuple[str, Mapping[str, Any]]]:
     """Return the backups of runs later than C(after) that are of this very database, the oldest run first."""
     found = []
@@ -347,7 +354,7 @@ def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[
         run, identity = str(manifest.get("run") or ""), (manifest.get("database") or {}).get("identity")
         # The site's own backup has no identity of a database; its run and folder tell whose it is.
         own = not manifest.get("database") and run in traces.kept and (manifest.get("project") or {}).get("src") == server["project"]["src"]
-        if run > after and (own or is_here(identity, server)):
+        if run > after and (own or is_here(identity, server) or was_restored(manifest, traces, server)):
             found.append((folder, manifest))
     return sorted(found, key=lambda one: str(one[1]["run"]))
 

@@ -247,6 +247,14 @@ def test_a_backup_of_another_database_is_none():
     assert lost({**MIX, "database": GONE, "services": {}}, manifests=[("/b/1", manifest(database=None))]) is None
 
 
+def test_a_rollback_that_lost_its_journal_after_the_restore_still_knows_its_backup():
+    restored = {**STOPPED, "database": {**SERVER["database"], "identity": dict(IDENTITY, oid=2)}}
+    assert lost(restored, manifests=BACKUP, kept=KEPT, closed=True)["steps"][-1]["data"]["dest"] == "/b/1"
+    for facts, traces in ((restored, {"kept": KEPT}), ({**restored, "release": "3.4.0"}, {"kept": KEPT, "closed": True}), (restored, {"closed": True})):
+        text = lost(facts, manifests=BACKUP, **traces)
+        assert "backup" not in journals.finished_steps(text, "upgrade")
+
+
 def test_the_backup_of_the_site_itself_is_known_by_its_run_and_its_deployment():
     own = [("/b/1", {key: value for key, value in manifest().items() if key != "database"})]
     assert lost(STOPPED, manifests=own, kept=KEPT, closed=True)["steps"][-1]["data"]["dest"] == "/b/1"
