@@ -42,6 +42,8 @@ VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count"
 
 # JDBC and libpq name these alike; each has an option of ours, since a path in the URL may exist in a container only.
 _CERTIFICATES = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}
+# How the role asks for it.
+_ASKED = {"ca_cert": " (openlmis_ca_cert: '<path>')"}
 # What of a libpq URL is handed on. Of a JDBC URL nothing is but TLS: currentSchema, stringtype and the rest concern Java.
 _LIBPQ_PARAMS = {
     "hostaddr", "passfile", "connect_timeout", "options", "keepalives", "keepalives_idle", "keepalives_interval",
@@ -318,8 +320,8 @@ def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: Datab
             file, source = url.params.get(key), "%s in the database URL" % key
         if file and not os.path.isfile(file):
             raise OperationError(
-                "There is no file %s on this host, which %s names; it may be a path inside a container. Expected a file on the "
-                "managed host: pass %s with its path here." % (file, source, option)
+                "There is no file %s on this host, which %s names; it may be a path inside a container. Pass the file's path on the "
+                "managed host: %s%s." % (file, source, option, _ASKED.get(option, ""))
             )
         if file:
             known[key] = file

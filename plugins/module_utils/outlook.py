@@ -36,11 +36,12 @@ def plan(
     planned = edits.plan_prepared(src, prepared)
     future = as_planned(params, project.name, planned).services if planned else list(services)
     containers = {one.name: project.service(one.name) for one in future if one.component is not None and not one.owns_image}
-    # The job's files say what shall run; one that runs already may have been built for the release before.
+    # The job's files say what shall run. While they are not in place, one that runs already may have been built for the release before.
     own = {
         one.name: one.image
         for one in future
-        if one.name in containers and (containers[one.name] is None or containers[one.name].attrs["Config"]["Image"] != one.image)
+        if one.name in containers
+        and (not planned or containers[one.name] is None or containers[one.name].attrs["Config"]["Image"] != one.image)
     }
     return planned, {**own, **images}, future
 

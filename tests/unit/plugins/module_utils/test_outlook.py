@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, outlook
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment, outlook
 
 LABEL = "com.docker.compose.project."
 
@@ -93,3 +93,26 @@ def test_every_other_change_is_named_without_a_value_but_of_an_image():
         {"service": "db", "place": "the whole service"},
         {"service": "cache", "place": "a service of its own"},
     ]
+
+
+def site_ui(tmp_path, container, planned, monkeypatch):
+    """The images of a country's own builds by prepared files whose user interface this container runs, or none does."""
+    rendered = {"ui": {"image": "site/ui:2.0"}}
+    release = {**RELEASE, "components": {"reference-ui": {"image": "openlmis/reference-ui", "version": "5.1.0"}}, "services": {"ui": "reference-ui"}}
+    services = deployment.services_of({"services": rendered}, {"services": rendered}, release)
+    found = [SimpleNamespace(labels={"com.docker.compose.service": "ui"}, status="running", attrs={"Config": {"Image": container}})] if container else []
+    monkeypatch.setattr(outlook.edits, "plan_prepared", lambda *_arguments: planned)
+    monkeypatch.setattr(outlook, "as_planned", lambda *_arguments: outlook.After({}, services, {}))
+    params = {"project_src": str(tmp_path), "target_files": "/prepared", "images": {}, "release": release}
+    return outlook.plan(params, compose.Project("lmis", found), [], services)[1]
+
+
+def test_a_user_interface_of_the_site_is_what_the_prepared_files_say_at_every_step(tmp_path, monkeypatch):
+    planned = [object()]
+    assert site_ui(tmp_path, "site/ui:1.0", planned, monkeypatch) == {"ui": "site/ui:2.0"}
+    # Stopped, before and after the files are put in place; started, and again.
+    assert site_ui(tmp_path, "", planned, monkeypatch) == {"ui": "site/ui:2.0"}
+    assert site_ui(tmp_path, "", [], monkeypatch) == {"ui": "site/ui:2.0"}
+    assert site_ui(tmp_path, "site/ui:2.0", [], monkeypatch) == {"ui": "site/ui:2.0"}
+    # The job has left it as it is: only the operator knows whether it was built for the release.
+    assert site_ui(tmp_path, "site/ui:2.0", planned, monkeypatch) == {}
