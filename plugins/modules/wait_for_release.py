@@ -200,7 +200,8 @@ NAME = "openlmis.operations wait_for_release"
 REQUEST_TIMEOUT = 10.0  # seconds
 SECOND_LOOK = 1.0  # seconds; longer than `docker restart` leaves a container stopped
 # Seconds for which nginx, by default, takes a server of several for failed; and in which it follows the registry.
-FAIL_TIMEOUT, FOLLOWING = 10.0, 2.0
+FAIL_TIMEOUT = 10.0
+FOLLOWING = 2.0
 LOG_LINES = 30
 HISTORIES = "histories"
 
