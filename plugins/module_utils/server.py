@@ -107,7 +107,6 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
         },
         "services": {service.name: _service_facts(project, service, release, images) for service in services},
         "running_images": running_images(project, services),
-        "restarts": any(_restarts(project, service) for service in services if service.stopped_for_upgrade),
         "database_groups": deployment.database_groups(services),
         "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
@@ -118,6 +117,8 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
     facts["components"] = _components(services, release, params["migrations"])
     facts["database"] = _database_facts(params, seen, facts["components"])
     facts["unrendered"] = _classify(facts, seen, release)
+    stopped = [one for one in services if one.stopped_for_upgrade or facts["services"][one.name]["uses_database"]]
+    facts["restarts"] = any(_restarts(project, one) for one in stopped)
     histories = facts["database"].pop("histories", None)
     known = deployment.known_releases(release)
     facts["histories"] = _history_facts(histories, facts["components"], known, params["migrations"])

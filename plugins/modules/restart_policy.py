@@ -11,7 +11,7 @@ short_description: Let no component start by itself while an OpenLMIS server is 
 version_added: "0.1.0"
 description:
   - A reboot takes the gate away, and containers with the restart policy C(always) come up behind nothing. While the policy
-    is held at C(no), none of the services that the upgrade stops does.
+    is held at C(no), none of the services that the upgrade stops does, nor one that is given the database.
   - Works as C(docker update --restart) does. The policy is no part of what Compose compares, so no container is made anew.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -71,7 +71,7 @@ containers:
 from typing import Any, Dict, Mapping, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, deployment
+from ansible_collections.openlmis.operations.plugins.module_utils import classification, compose, deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 try:
@@ -114,9 +114,11 @@ def apply(params: Mapping[str, Any], check_mode: bool) -> Dict[str, str]:
     files = deployment.compose_files(params["project_src"], params["compose_files"])
     project = deployment.find_project(compose.docker_client(), params["project_src"], files, params["project_name"])
     rendered = deployment.render(params["project_src"], files, project.name)
-    changed = {}
-    for service in deployment.services_of(rendered, rendered, params["release"]):
-        for container in project.services().get(service.name, []) if service.stopped_for_upgrade else []:
+    changed, services = {}, deployment.services_of(rendered, rendered, params["release"])
+    users = classification.rendered_users(services)
+    for service in services:
+        stopped = service.stopped_for_upgrade or service.name in users
+        for container in project.services().get(service.name, []) if stopped else []:
             wanted = HELD if params["state"] == "held" else rendered_policy(rendered["services"][service.name])
             if current_policy(container.attrs) != wanted and (check_mode or _update(container, wanted)):
                 changed[container.name] = wanted.name
