@@ -116,7 +116,9 @@ def container_files(seen: server.Look, anew: Mapping[str, str]) -> Dict[str, Lis
             continue
         layer = ((container.attrs.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir", "")
         paths = written(layer) if layer and os.access(layer, os.R_OK | os.X_OK) else changed(container) if service.name in anew else []
-        paths = [path for path in paths if not NOISE.search(path)]
+        # Docker makes an empty file where a file or a socket of the host is mounted.
+        mounted = {mount.get("Destination") for mount in container.attrs.get("Mounts") or []}
+        paths = [path for path in paths if not NOISE.search(path) and path not in mounted]
         if paths:
             found[service.name] = sorted(paths)
     return found

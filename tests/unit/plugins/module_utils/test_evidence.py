@@ -142,7 +142,10 @@ def test_files_in_a_container_s_own_layer_but_for_noise(tmp_path):
         (layer / path).parent.mkdir(parents=True, exist_ok=True)
         (layer / path).write_text("x")
     (layer / "home" / "link").symlink_to("/etc")
-    containers = [Container(name, GraphDriver={"Data": {"UpperDir": str(layer)}}) for name in ("ftp", "auth", "log")]
+    (layer / "var" / "agent").mkdir()
+    (layer / "var" / "agent" / "docker.sock").write_text("")
+    mounts = [{"Destination": "/var/agent/docker.sock", "Source": "/var/run/docker.sock"}]
+    containers = [Container(name, GraphDriver={"Data": {"UpperDir": str(layer)}}, Mounts=mounts) for name in ("ftp", "auth", "log")]
     services = [service("ftp"), service("auth")._replace(schema="auth"), service("log")]
     found = evidence_server.container_files(seen(services, containers, {}, tmp_path), {"ftp": "1.29.2"})
     assert found == {"ftp": ["/home/orders/ORDER-1.csv"], "auth": ["/home/orders/ORDER-1.csv"]}
