@@ -74,7 +74,8 @@ CHECK = """
 """
 JOURNAL = {
     "run_id": "20260102T190000Z", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": None, "outcome": None,
-    "run": {}, "steps": [], "holder": {},
+    "run": {}, "holder": {},
+    "steps": [{"step": "maintenance_on", "phase": "upgrade", "started": "2026-01-02T19:00:01.000", "finished": None, "data": {}}],
 }  # fmt: skip
 
 
