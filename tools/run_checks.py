@@ -192,12 +192,13 @@ if surplus or missing:
 """
 
 
-# These run beside the others on Engines of their own, which reach no package index; all three lanes take about as long.
+# These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
 SECOND = (
     "test_backup.py", "test_distribution.py", "test_expected.py", "test_faults.py",
     "test_journal.py", "test_rehearse.py", "test_rehearsing.py", "test_restore.py",
 )
 THIRD = ("test_upgrade.py", "test_wait_and_smoke.py")
+FOURTH = ("test_databases.py", "test_preflight.py", "test_refusals.py")
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
@@ -212,7 +213,7 @@ def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "
 
 def rehearsal() -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD}])
+    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH}])
 
 
 def rehearsal_second() -> Iterator[Check]:
@@ -221,8 +222,13 @@ def rehearsal_second() -> Iterator[Check]:
 
 
 def rehearsal_third() -> Iterator[Check]:
-    """The rest of them."""
+    """Still more."""
     yield rehearsal_check("rehearsal-third", "not long", THIRD, "openlmis-third-engine")
+
+
+def rehearsal_fourth() -> Iterator[Check]:
+    """The rest of them."""
+    yield rehearsal_check("rehearsal-fourth", "not long", FOURTH, "openlmis-fourth-engine")
 
 
 def rehearsal_long() -> Iterator[Check]:
@@ -235,6 +241,7 @@ LIMIT = 2400
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
+    "rehearsal-fourth": rehearsal_fourth,
     "servers": servers, "rehearsal-long": rehearsal_long, "sanity-rest": sanity_rest, "matrix": matrix,
 }
 LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
@@ -242,6 +249,7 @@ LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 LANES = [
     ["rehearsal", "rehearsal-long"],
     ["rehearsal-second"],
+    ["rehearsal-fourth"],
     ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "sanity-rest", "matrix"],
 ]
 
