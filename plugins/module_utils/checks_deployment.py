@@ -182,7 +182,7 @@ def check_database_in_use(facts: Facts) -> Finding:
             "the database that the components use",
             f"Leave {options} away, or correct it.",
         )
-    other_url = facts["live"]["started_elsewhere"]
+    other_url = [name for name in facts["live"]["started_elsewhere"] if name not in inside]
     elsewhere = {database: sorted(set(names) & set(keepers)) for database, names in here["elsewhere"].items()}
     found = [f"{listed(other_url)} were started with another DATABASE_URL than Compose renders"] if other_url else []
     found += [f"sessions of {listed(names)} are in the database {database}" for database, names in sorted(elsewhere.items()) if names and not inside]

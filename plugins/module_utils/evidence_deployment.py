@@ -11,6 +11,8 @@ import re
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import deployment, edits, server, spring
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.settings import parse_database_url
 
 PROFILE_KEYS = ("spring_profiles_active", "SPRING_PROFILES_ACTIVE")
 MAIL_KEYS = ("MAIL_HOST", "SPRING_MAIL_HOST", "spring.mail.host", "spring_mail_host")
@@ -66,7 +68,10 @@ def lost_profiles(seen: server.Look, starts_with: Mapping[str, Sequence[str]]) -
 
 
 def started_elsewhere(seen: server.Look) -> List[str]:
-    """Return the components that keep a schema and whose container was started with another database URL than Compose renders."""
+    """Return the components that keep a schema and whose container was started on another database than Compose renders.
+
+    Parameters of the URL may differ: a site adds some, and starts its components again with the upgrade.
+    """
     found = []
     for service in seen.services:
         container = seen.project.service(service.name)
@@ -74,9 +79,18 @@ def started_elsewhere(seen: server.Look) -> List[str]:
             continue
         config = container.attrs["Config"]
         had = spring.data_source(spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))).url
-        if had and had != service.data_source.url:
+        if had and place_of(had) != place_of(service.data_source.url):
             found.append(service.name)
     return found
+
+
+def place_of(url: str) -> Tuple[Any, ...]:
+    """Return hosts, port and database of a database URL, the URL itself where it cannot be read."""
+    try:
+        parsed = parse_database_url(url)
+    except OperationError:
+        return (url,)
+    return parsed.hosts, parsed.port or 5432, parsed.database
 
 
 def environment_of(config: Mapping[str, Any]) -> Dict[str, str]:

@@ -263,6 +263,15 @@ def test_every_check_can_say_something_else_than_ok():
 # -- those that look at more than one fact -------------------------------------------------------------------------
 
 
+def test_sessions_say_more_than_what_a_container_was_started_with():
+    facts = changed("live/started_elsewhere", ["auth"])
+    assert outcome(facts, "database in use").found == "open_lmis at db: sessions of auth are in it"
+    facts["database"]["sessions"] = {}
+    assert outcome(facts, "database in use").status == REFUSED
+    facts["live"]["started_elsewhere"], facts["database"]["elsewhere"] = [], {"other": ["auth", "superset"]}
+    assert "sessions of auth are in the database other" in outcome(facts, "database in use").found
+
+
 def test_the_profile_names_what_comes_before_the_settings_file():
     facts = changed("rendered/profiles/cce", [])
     facts["rendered"]["profile_places"] = {"cce": ["docker-compose.override.yml line 4", "settings.env line 15"]}

@@ -211,3 +211,22 @@ def test_memory_of_a_process_and_its_children():
     assert evidence_server.resident(this) > 1 << 20
     assert evidence_server.resident(Container("auth", State={"Pid": 0})) == 0
     assert evidence_server.resident(None) == 0
+
+
+@pytest.mark.parametrize(
+    ("had", "found"),
+    [
+        ("jdbc:postgresql://db:5432/open_lmis", []),
+        ("jdbc:postgresql://db/open_lmis?sslmode=disable", []),
+        ("", []),
+        ("jdbc:postgresql://db:5432/other", ["auth"]),
+        ("jdbc:postgresql://elsewhere/open_lmis", ["auth"]),
+        ("jdbc:postgresql://db:5433/open_lmis", ["auth"]),
+        ("no URL", ["auth"]),
+    ],
+)
+def test_a_container_that_was_started_on_another_database(tmp_path, had, found):
+    """A parameter that the site has added since, as the check itself asks for, names no other one."""
+    auth = service("auth", DATABASE_URL="jdbc:postgresql://db:5432/open_lmis?sslmode=disable&ApplicationName=openlmis")._replace(schema="auth")
+    containers = [Container("auth", Config={"Env": ["DATABASE_URL=" + had], "Image": "x"})]
+    assert evidence_deployment.started_elsewhere(seen([auth], containers, {}, tmp_path)) == found
