@@ -68,7 +68,7 @@ def test_one_that_was_killed_is_no_hindrance_and_every_failure_is_told(tmp_path:
     assert asked == ["rm --stop --force", "create --pull never"]
     end = said[said.index("TASK [openlmis.operations.openlmis : End]") :]
     assert "open_lmis.dump cannot be read" in end
-    assert "What was restored of production could not be dropped: No database is named." in end
+    assert "What was restored of production could not be dropped: Compose file docker-compose.yml was not found in" in end
     assert "The staging server could not be started again: Compose file docker-compose.yml was not found" in end
     # Whoever comes next is not kept from it.
     journal = json.loads((tmp_path / "rehearsing.json").read_text())

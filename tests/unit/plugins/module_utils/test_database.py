@@ -134,7 +134,7 @@ def test_a_path_in_a_container(key):
     option = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}[key]
     with pytest.raises(
         OperationError,
-        match="no file /config/x on this host, which %s in the database URL names.*pass %s" % (key, option),
+        match="no file /config/x on this host, which %s in the database URL names.*on the managed host: %s" % (key, option),
     ):
         resolve(database_url=URL + "?%s=/config/x" % key, login_password="")
 
