@@ -34,7 +34,11 @@ BEGIN = """
             run: {from: 3.3.1, to: 3.4.0}
 """
 FINISH = """
-        - openlmis.operations.run_journal: {path: %(folder)s/state/journal.json, state: done, step: pull}
+        - openlmis.operations.run_journal:
+            path: %(folder)s/state/journal.json
+            state: done
+            step: pull
+            holder: "{{ lookup('openlmis.operations.controller').holder }}"
         - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: report}
 """
 FAIL = """

@@ -372,7 +372,7 @@ def test_a_certificate_that_is_in_a_container_only(filled, tls):
     options = {**NO_OPTIONS, "database_url": url, "login_user": "postgres", "login_password": ""}
     filled.refused(
         "There is no file /config/cert/root.crt on this host, which sslrootcert in the database URL names",
-        "pass ca_cert",
+        "ca_cert (openlmis_ca_cert: '<path>')",
         **options,
     )
     assert filled.migrate(**options, ssl_mode="require")["inserted"] == 1
