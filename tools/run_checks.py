@@ -194,11 +194,12 @@ if surplus or missing:
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
 SECOND = (
-    "test_backup.py", "test_distribution.py", "test_expected.py", "test_faults.py",
-    "test_journal.py", "test_rehearse.py", "test_rehearsing.py", "test_restore.py",
+    "test_distribution.py", "test_expected.py", "test_faults.py", "test_journal.py",
+    "test_rehearse.py", "test_rehearsing.py", "test_restore.py",
 )
 THIRD = ("test_upgrade.py", "test_wait_and_smoke.py")
-FOURTH = ("test_databases.py", "test_preflight.py", "test_refusals.py")
+FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py")
+FIFTH = ("test_layouts.py",)
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
@@ -213,7 +214,7 @@ def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "
 
 def rehearsal() -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH}])
+    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH, *FIFTH}])
 
 
 def rehearsal_second() -> Iterator[Check]:
@@ -227,8 +228,22 @@ def rehearsal_third() -> Iterator[Check]:
 
 
 def rehearsal_fourth() -> Iterator[Check]:
-    """The rest of them."""
+    """And more."""
     yield rehearsal_check("rehearsal-fourth", "not long", FOURTH, "openlmis-fourth-engine")
+
+
+def rehearsal_fifth() -> Iterator[Check]:
+    """The layouts; the docker-compose of before v2 is installed where a package index is reached."""
+    yield Check("docker-compose 1", [sys.executable, "-c", COMPOSE_V1])
+    yield rehearsal_check("rehearsal-fifth", "not long", FIFTH, "openlmis-fifth-engine")
+
+
+COMPOSE_V1 = """
+import sys
+sys.path.insert(0, "tests/rehearsal")
+from stack.compose_v1 import docker_compose
+docker_compose("1.20.1")
+"""
 
 
 def rehearsal_long() -> Iterator[Check]:
@@ -241,16 +256,17 @@ LIMIT = 2400
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
-    "rehearsal-fourth": rehearsal_fourth,
+    "rehearsal-fourth": rehearsal_fourth, "rehearsal-fifth": rehearsal_fifth,
     "servers": servers, "rehearsal-long": rehearsal_long, "sanity-rest": sanity_rest, "matrix": matrix,
 }
 LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
 LANES = [
-    ["rehearsal", "rehearsal-long"],
+    ["rehearsal", "lint", "build", "sanity", "rehearsal-long"],
     ["rehearsal-second"],
     ["rehearsal-fourth"],
-    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "sanity-rest", "matrix"],
+    ["rehearsal-fifth"],
+    ["rehearsal-third", "units", "integration", "servers", "sanity-rest", "matrix"],
 ]
 
 
