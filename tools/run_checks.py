@@ -199,7 +199,6 @@ SECOND = (
 )
 THIRD = ("test_upgrade.py", "test_wait_and_smoke.py")
 FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py")
-FIFTH = ("test_layouts.py",)
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
@@ -214,7 +213,7 @@ def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "
 
 def rehearsal() -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH, *FIFTH}])
+    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH}])
 
 
 def rehearsal_second() -> Iterator[Check]:
@@ -228,22 +227,8 @@ def rehearsal_third() -> Iterator[Check]:
 
 
 def rehearsal_fourth() -> Iterator[Check]:
-    """And more."""
+    """The rest of them."""
     yield rehearsal_check("rehearsal-fourth", "not long", FOURTH, "openlmis-fourth-engine")
-
-
-def rehearsal_fifth() -> Iterator[Check]:
-    """The layouts; the docker-compose of before v2 is installed where a package index is reached."""
-    yield Check("docker-compose 1", [sys.executable, "-c", COMPOSE_V1])
-    yield rehearsal_check("rehearsal-fifth", "not long", FIFTH, "openlmis-fifth-engine")
-
-
-COMPOSE_V1 = """
-import sys
-sys.path.insert(0, "tests/rehearsal")
-from stack.compose_v1 import docker_compose
-docker_compose("1.20.1")
-"""
 
 
 def rehearsal_long() -> Iterator[Check]:
@@ -256,17 +241,16 @@ LIMIT = 2400
 PARTS = {
     "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
     "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
-    "rehearsal-fourth": rehearsal_fourth, "rehearsal-fifth": rehearsal_fifth,
+    "rehearsal-fourth": rehearsal_fourth,
     "servers": servers, "rehearsal-long": rehearsal_long, "sanity-rest": sanity_rest, "matrix": matrix,
 }
 LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
 LANES = [
-    ["rehearsal", "lint", "build", "sanity", "rehearsal-long"],
+    ["rehearsal", "rehearsal-long"],
     ["rehearsal-second"],
     ["rehearsal-fourth"],
-    ["rehearsal-fifth"],
-    ["rehearsal-third", "units", "integration", "servers", "sanity-rest", "matrix"],
+    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "sanity-rest", "matrix"],
 ]
 
 

@@ -270,7 +270,6 @@ def test_what_is_not_there_yet_is_waited_for(project: Project) -> None:
     project.answer("/auth", "2")
     result = run.result()
     assert not result.get("failed"), result["msg"]
-    assert result["components"]["auth"]["seconds"] > 3
 
 
 def test_how_far_it_is_stands_in_a_file_until_it_is_over(project: Project, tmp_path: pathlib.Path) -> None:
