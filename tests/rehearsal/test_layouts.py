@@ -284,8 +284,7 @@ def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
 # WHOLE, with test_upgrade.py and test_databases.py, has each place of the database and both releases once; the rest, angola among it, is long.
 # FILES and SERVICES have what sites add of their own, in each other's company; alone, and rolled back as these, that is long.
 LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
-WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(MALAWI, "1.20.1"), "3.3.1", named_volume)]
-WHOLE += [(SERVICES, "3.3.1", folder_of_the_host), (FILES, "3.3.0", None)]
+WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(SERVICES, "1.20.1"), "3.3.1", folder_of_the_host), (FILES, "3.3.0", named_volume)]
 REST: list[tuple[Layout, str, Place | None]] = [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
 REST += [(layout, START_RELEASES[number % 2], None) for number, layout in enumerate([*OWN, started_by(AGENT, "1.29.2")])]
 
