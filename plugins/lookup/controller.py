@@ -20,10 +20,6 @@ options:
     description: None are needed.
     type: list
     elements: str
-  earlier:
-    description: Who held the run before, as this lookup told then.
-    type: dict
-    default: {}
   rehearsal_report:
     description: Path of a rehearsal's report in JSON, absolute or from C(~) on.
     type: str
@@ -32,7 +28,7 @@ options:
 EXAMPLES = r"""
 - name: Say how to go on
   ansible.builtin.debug:
-    msg: "{{ lookup('openlmis.operations.controller').resume }}"
+    msg: "{{ lookup('openlmis.operations.controller').commands.resume }}"
 """
 
 RETURN = r"""
@@ -44,20 +40,13 @@ _raw:
     holder:
       description: C(host), C(user), C(pid) and C(started) (clock ticks since boot, none where unknown) of this process.
       type: dict
-    resume:
-      description: The command line of this playbook without what is meant for one time, such as C(--check) and C(--tags).
-      type: str
-    rollback:
+    commands:
       description:
-        - The same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade).
-        - In a play for several servers it is limited to the one that asks.
-      type: str
-    upgrade:
-      description: The same for the playbook that goes forward, none when this playbook's name does not begin with C(rollback).
-      type: str
-    earlier_is_gone:
-      description: Whether O(earlier) was a process on this controller that runs no more.
-      type: bool
+        - C(resume) is the command line of this playbook without what is meant for one time, such as C(--check) and C(--tags).
+        - C(rollback) is the same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade). In a play
+          for several servers it is limited to the one that asks.
+        - C(upgrade) is the same for the playbook that goes forward, none when this playbook's name does not begin with C(rollback).
+      type: dict
     rehearsed:
       description:
         - C(seconds) has a list for each step of O(rehearsal_report) with a time, in the order in which it came.
@@ -119,6 +108,11 @@ def alive(pid: int, begin: int | None) -> bool:
     except OSError:
         pass
     return begin is None or started(pid) == begin
+
+
+def is_gone(holder: Mapping[str, Any]) -> bool:
+    """Tell whether who held a run, as this lookup told then, was a process on this controller that runs no more."""
+    return bool(holder) and holder.get("host") == socket.gethostname() and not alive(holder["pid"], holder["started"])
 
 
 @functools.lru_cache(maxsize=None)
@@ -234,7 +228,6 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Return one dictionary."""
         self.set_options(var_options=variables, direct=kwargs)
-        earlier = self.get_option("earlier") or {}
         # A task runs in a process of its own; the one that the operator sees is its parent.
         parent = multiprocessing.parent_process()
         pid = parent.pid if parent else os.getpid()
@@ -254,10 +247,7 @@ class LookupModule(LookupBase):
         return [
             {
                 "holder": {"host": host, "user": getpass.getuser(), "pid": pid, "started": started(pid)},
-                "resume": resume,
-                "rollback": rollback,
-                "upgrade": upgrade,
-                "earlier_is_gone": bool(earlier) and earlier.get("host") == host and not alive(earlier["pid"], earlier["started"]),
+                "commands": {"resume": resume, "rollback": rollback, "upgrade": upgrade},
                 "rehearsed": rehearsed(self.get_option("rehearsal_report")),
             }
         ]

@@ -298,3 +298,61 @@ def damages(folder: str, manifest: Mapping[str, Any]) -> List[str]:
         if links.get(path) != target:
             found.append(f"{path} is no longer the symbolic link to {target}")
     return found
+
+
+SAID_AT_MOST = 10
+
+
+def files_of(manifest: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the part of the result that tells the backup's files."""
+    return {
+        "files": sorted(manifest.get("checksums", {})),
+        "links": manifest.get("links", {}),
+        "bytes": sum(manifest.get("sizes", {}).values()),
+    }
+
+
+def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
+    """Read a backup back; the module's result."""
+    manifest, problems = read(folder)
+    if manifest is not None:
+        if run is not None and manifest.get("run") != run:
+            problems.append(f"{folder} is the backup of the run {manifest.get('run')}, not of {run}")
+        found = damages(folder, manifest)
+        problems += found[:SAID_AT_MOST]
+        if len(found) > SAID_AT_MOST:
+            problems.append(f"{len(found) - SAID_AT_MOST} more files are damaged")
+    result = {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems}
+    return {**result, **files_of(manifest or {})}
+
+
+def complete(folder: str, copies: Sequence[Mapping[str, Any]], told: Mapping[str, Any], prepared: Optional[str]) -> Dict[str, Any]:
+    """Copy files (C(part), C(source), C(paths)) into the folder and make it a backup; return the manifest. Raises OperationError."""
+    if os.path.exists(os.path.join(folder, MANIFEST)):
+        raise OperationError(
+            f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
+            " Back up to another folder."
+        )
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for one in copies:
+            copy(folder, one["part"], one["source"], one["paths"])
+        source = source_of(told)
+        earlier = of_run(os.path.dirname(folder), source, told.get("run")) if source else []
+        return finish(folder, {**told, "added": added_by(prepared, source, earlier)} if source else told)
+    except OSError as error:
+        raise OperationError(
+            f"The backup in {folder} cannot be finished ({error.strerror}); room and the right to write there are expected."
+            " What there is is no backup yet. Mend that and run again."
+        ) from error
+
+
+def prune_around(folder: str, manifest: Mapping[str, Any], keep: Optional[int]) -> Tuple[List[str], str]:
+    """Remove the oldest backups of this deployment beside the new one; return them, and why one could not be removed."""
+    source = source_of(manifest)
+    if keep is None or not source:
+        return [], ""
+    try:
+        return prune(os.path.dirname(folder), source, manifest.get("run"), keep), ""
+    except OSError as error:
+        return [], f"An old backup could not be removed ({error}); the new one is finished. Remove it by hand."

@@ -17,8 +17,12 @@ class OperationError(Exception):
     """Something an operator can act on.
 
     Its text is the whole sentence for the operator: what was found, what was expected, what to do.
-    It never holds a password, an e-mail address or a phone number.
+    It never holds a password, an e-mail address or a phone number. C(facts) are what a module returns beside it.
     """
+
+    def __init__(self, text: str, **facts: Any) -> None:
+        super().__init__(text)
+        self.facts = facts
 
 
 def leave(module: Any, **result: Any) -> None:

@@ -19,35 +19,8 @@ Journal = Dict[str, Any]
 FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
 HARMLESS = "pull"
-PLAIN = ("read", "started", "done")  # the states of the module that need nothing but the journal's file
 # What is counted in a step's or a run's data.
 COUNTS = frozenset(("bytes", "count_timeout", "hashed", "inserted", "kept", "rows", "source", "tables", "unchanged", "updated", "users", "without_email"))
-REQUIRED_IF = [("state", "started", ("step",)), ("state", "done", ("step",)), ("state", "failed", ("finding",))]
-
-
-def argument_spec() -> Dict[str, Any]:
-    """Return the options of the module, and of the action before it."""
-    return {
-        "path": {"type": "path", "required": True},
-        "state": {"type": "str", "choices": ["read", "claimed", "started", "done", "failed", "finished"], "default": "read"},
-        "step": {"type": "str"},
-        "phase": {"type": "str", "choices": ["upgrade", "rollback"], "default": "upgrade"},
-        "plan": {"type": "list", "elements": "str", "default": []},
-        "reached": {"type": "bool", "default": False},
-        "database": {"type": "dict", "default": {}},
-        "expected": {"type": "bool", "default": True},
-        "otherwise": {"type": "str", "default": ""},
-        "data": {"type": "dict", "default": {}},
-        "run": {"type": "dict", "default": {}},
-        "holder": {"type": "dict", "default": {}},
-        "take_over": {"type": "bool", "default": False},
-        "held": {"type": "bool", "default": False},
-        "commands": {"type": "dict", "default": {}},
-        "backup_dir": {"type": "path"},
-        "finding": {"type": "str"},
-        "server": {"type": "dict", "default": {}},
-        "outcome": {"type": "str", "choices": ["upgraded", "rolled back"], "default": "upgraded"},
-    }
 
 
 def load(path: str) -> Tuple[Optional[Journal], str]:
@@ -161,7 +134,7 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
     So does one that has stopped nothing, when its first step begins again: what it found may be long ago.
     Raises OperationError when the run is another controller's, or the step before this one of the plan is not done.
     """
-    step, phase, plan = params["step"], params["phase"], params["plan"]
+    step, phase, plan, lost = params["step"], params["phase"], params["plan"], journal is None
     require_held(journal, params)
     begins_again = journal is not None and step == HARMLESS and not under_way(journal)
     if journal is not None and unfinished(journal) and begins_again:
@@ -172,6 +145,11 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
         journal = {"run_id": run_id(now), "started": now, "finished": None, "outcome": None, "phase": phase}
         journal.update(run=numbered(params["run"]), steps=[], holder={})
     before = plan[plan.index(step) - 1] if step in plan[1:] else None
+    if before and lost:
+        raise OperationError(
+            f"There is no journal {params['path']}, and step {step} was asked for, which needs the one before it, {before}. Run the playbook"
+            " without --tags: it finds out from the backup, the kept images and the server what a run has done."
+        )
     if before and before not in finished_steps(journal, phase):
         raise OperationError(
             f"Step {step} was asked for, and the journal says that {before}, which comes before it, is not done in run"
@@ -190,9 +168,11 @@ def held(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journa
         raise OperationError(
             f"Run {journal['run_id']} was started by {started_by(current)}, last seen with step {last['step']} at"
             f" {last['finished'] or last['started']} UTC; only one controller works on a run. Wait for it or end it; if it is gone for good,"
-            " run again with openlmis_take_over=true."
+            " run again with openlmis_take_over=true.",
+            held_by=dict(current),
         )
-    return dict(journal, holder=dict(holder))
+    holders = journal.get("holders") or []
+    return dict(journal, holder=dict(holder), holders=holders if holders[-1:] == [holder] else [*holders, dict(holder)])
 
 
 def started_by(holder: Mapping[str, Any]) -> str:
@@ -200,10 +180,16 @@ def started_by(holder: Mapping[str, Any]) -> str:
     return f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')})"
 
 
-def require_held(journal: Optional[Journal], params: Mapping[str, Any]) -> None:
-    """Raise OperationError when the run was this controller's when it last looked (C(held)), and is not any more."""
-    current = (journal or {}).get("holder") or {}
-    if not params.get("held") or current == params["holder"]:
+def require_held(journal: Optional[Journal], params: Mapping[str, Any], step_ends: bool = False) -> None:
+    """Raise OperationError when the run was this controller's (C(holder)) and is not any more.
+
+    Where a step ends (C(step_ends)) it must be this controller's; where one begins, nobody may have taken it over since.
+    """
+    me, current = params["holder"], (journal or {}).get("holder") or {}
+    holders = (journal or {}).get("holders") or []
+    if current == me or not (step_ends or me in holders):
+        return
+    if journal is not None and not step_ends and holders[-1] == me and not current:
         return
     run = f"Run {journal['run_id']}" if journal is not None else "The run of this playbook"
     if current:
@@ -213,7 +199,7 @@ def require_held(journal: Optional[Journal], params: Mapping[str, Any]) -> None:
     else:
         who = "was taken over and has ended since" if journal["finished"] else "was taken over and has stopped since"
     raise OperationError(
-        f"{run} {who}; this controller, {started_by(params['holder'])}, notes nothing in it and stops here. See what the other controller"
+        f"{run} {who}; this controller, {started_by(me)}, notes nothing in it and stops here. See what the other controller"
         " says; to resume a run that has stopped, run the playbook again."
     )
 
@@ -225,14 +211,14 @@ def claimed(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Jou
 
 def finished(journal: Journal, params: Mapping[str, Any], now: str) -> Journal:
     """Return the journal with the run ended. Raises OperationError when it is another controller's."""
-    require_held(journal, {**params, "held": True})
+    require_held(journal, params, step_ends=True)
     return dict(journal, finished=now, outcome=params["outcome"], holder={})
 
 
 def done(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Journal:
     """Return the journal with the step ended. Raises OperationError when the run is another controller's, or another step runs."""
     step, data, run = params["step"], params["data"], params["run"]
-    require_held(journal, {**params, "held": True})
+    require_held(journal, params, step_ends=True)
     running = journal["steps"][-1] if journal and journal["steps"] else {"step": "none", "finished": None}
     if journal is None or running["step"] != step or running["finished"]:
         raise OperationError(
@@ -248,51 +234,20 @@ def numbered(data: Mapping[str, Any]) -> Dict[str, Any]:
     return {key: int(value) if key in COUNTS and isinstance(value, str) and value.isdigit() else value for key, value in data.items()}
 
 
-def noted(journal: Optional[Journal], params: Mapping[str, Any], now: str, writes: bool) -> Tuple[Optional[Journal], Dict[str, Any]]:
-    """Return the journal as one of the C(PLAIN) states leaves it, and what the module tells of that besides.
+def require_database(journal: Optional[Journal], database: Mapping[str, Any], path: str) -> None:
+    """Raise OperationError when the database is not the one that the run began with.
 
-    Raises OperationError when a step may not begin, or has not done what it should. C(writes) is false in check mode.
+    An anonymous volume is lost to a server by one C(down): name, OID, system identifier and volumes tell a new database.
     """
-    state, result = params["state"], {}
-    if state == "started":
-        require_phase(journal, params["phase"])
-        result["skip"] = may_skip(journal, params["step"], params["phase"], params["reached"])
-        journal = started(journal, params, now) if writes and not result["skip"] else journal
-    if state == "done" and writes:
-        require_expected(journal, params)
-        journal = done(journal, params, now)
-    return journal, result
-
-
-def require_expected(journal: Optional[Journal], params: Mapping[str, Any], skip: bool = False) -> None:
-    """Raise OperationError when the database is not the one that the run began with, or something else is not as the caller expects.
-
-    An anonymous volume is lost to a server by one C(down): name, OID, system identifier and volumes tell a new database. A step that is
-    skipped expects nothing else.
-    """
-    database, begun = params["database"], ((journal or {}).get("run") or {}).get("database")
+    begun = ((journal or {}).get("run") or {}).get("database")
     unknown = begun is None and journal is not None and journal["steps"] and (journal["steps"][0].get("data") or {}).get("recovered")
-    if database and database["identity"] != begun and not (unknown and database["identity"]):
+    if database["identity"] != begun and not (unknown and database["identity"]):
         raise OperationError(
             database.get("error")
             or f"The database is another one, {database['identity']}; {begun} is expected, with which this run began. Nothing more is done."
             " The data is in the volume named there: find it with `docker volume ls` and do not prune. If you restored the database yourself"
-            f" since then, move the journal {params['path']} away and run again."
+            f" since then, move the journal {path} away and run again."
         )
-    if not params["expected"] and not skip:
-        raise OperationError(params["otherwise"])
-
-
-def told(journal: Optional[Journal], before: Optional[Journal], phase: str) -> Dict[str, Any]:
-    """Return what the module tells of the journal, whatever was asked of it."""
-    return {
-        "changed": journal != before,
-        "journal": journal,
-        "under_way": under_way(journal),
-        "keep_out": keep_out(journal),
-        "done": sorted(finished_steps(journal, phase)),
-        "summary": summarise(journal),
-    }
 
 
 # What Ansible says, by version, when a module's process ended without an answer.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -25,6 +26,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.errors import 
 
 # A migration or somebody's session may hold a table: a look says so and does not wait with it.
 REPLACEMENT = re.compile(r"[0-9a-f]{12}_(.+)$")
+SECOND_LOOK = 1.0  # seconds
 SESSION = "SET lock_timeout = '5s'; SET statement_timeout = '120s'"
 
 
@@ -503,3 +505,33 @@ def begun_from(
         if between and all(between):
             return start
     return None
+
+
+def gather(params: Mapping[str, Any], database_wait: float = 0) -> Tuple[Look, Dict[str, Any]]:
+    """Return how the server looks and what it is, once its database answers, cannot come, or was waited for so many seconds.
+
+    Where Compose cannot read the deployed files, a rollback (C(backup) or C(backup_dir) is told) looks by those of the backup that it puts
+    back. Raises OperationError.
+    """
+    until = time.monotonic() + database_wait
+    while True:
+        seen, facts = _gather_once(params)
+        database_facts = facts["database"]
+        if database_facts["error"] is None or not database_facts["may_come"] or time.monotonic() >= until:
+            return seen, facts
+        time.sleep(SECOND_LOOK)
+
+
+def _gather_once(params: Mapping[str, Any]) -> Tuple[Look, Dict[str, Any]]:
+    try:
+        seen = look(params, may_be_gone=True)
+        return seen, facts_of(seen, params)
+    except OperationError as error:
+        folder = params.get("look_by_backup") or backups.newest(params.get("look_by_backup_in") or "", params["project_src"])
+        if not folder or not os.path.isdir(os.path.join(folder, "files")):
+            raise
+        told = {**params, "files_of_backup": folder}
+        seen = look(told, may_be_gone=True)
+        facts = facts_of(seen, told)
+        facts["project"]["unreadable"] = f"{error} A rollback need not wait for that: it puts the files of the backup {folder} back."
+        return seen, facts

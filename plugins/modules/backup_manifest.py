@@ -137,73 +137,31 @@ bytes:
 """
 
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import backups
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-
-SAID_AT_MOST = 10
+from ansible_collections.openlmis.operations.plugins.module_utils import backups, skeleton
 
 
-def files_of(manifest: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the part of the result that tells the backup's files."""
-    return {
-        "files": sorted(manifest.get("checksums", {})),
-        "links": manifest.get("links", {}),
-        "bytes": sum(manifest.get("sizes", {}).values()),
-    }
-
-
-def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
-    """Read a backup back; the module's result."""
-    manifest, problems = backups.read(folder)
-    if manifest is not None:
-        if run is not None and manifest.get("run") != run:
-            problems.append(f"{folder} is the backup of the run {manifest.get('run')}, not of {run}")
-        found = backups.damages(folder, manifest)
-        problems += found[:SAID_AT_MOST]
-        if len(found) > SAID_AT_MOST:
-            problems.append(f"{len(found) - SAID_AT_MOST} more files are damaged")
-    result = {"changed": False, "manifest": manifest, "problems": problems, "proven": not problems}
-    return {**result, **files_of(manifest or {})}
-
-
-def finish(module: AnsibleModule, folder: str) -> Dict[str, Any]:
-    """Make the folder a backup and remove those that are too many; the module's result."""
-    result: Dict[str, Any] = {"changed": True, "problems": [], "proven": True, "removed": [], **files_of({})}
-    if os.path.exists(os.path.join(folder, backups.MANIFEST)):
-        raise OperationError(
-            f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
-            " Back up to another folder."
-        )
-    if module.check_mode:
+def work(module: AnsibleModule) -> Dict[str, Any]:
+    """Read a backup back, or finish one."""
+    params, folder = module.params, module.params["path"].rstrip("/")
+    if params["state"] == "verified":
+        return backups.verify(folder, params["run"])
+    result: Dict[str, Any] = {"changed": True, "problems": [], "proven": True, "removed": [], **backups.files_of({})}
+    if module.check_mode and not os.path.exists(os.path.join(folder, backups.MANIFEST)):
         return result
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    for one in module.params["copies"]:
-        backups.copy(folder, one["part"], one["source"], one["paths"])
-    told = module.params["manifest"]
-    source = backups.source_of(told)
-    if source:
-        earlier = backups.of_run(os.path.dirname(folder), source, told.get("run"))
-        told = {**told, "added": backups.added_by(module.params["prepared"], source, earlier)}
-    manifest = backups.finish(folder, told)
-    result.update(files_of(manifest))
-    source = backups.source_of(manifest)
-    if module.params["keep"] is not None and source:
-        try:
-            result["removed"] = backups.prune(
-                os.path.dirname(folder), source, manifest.get("run"), module.params["keep"]
-            )
-        except OSError as error:
-            module.warn(f"An old backup could not be removed ({error}); the new one is finished. Remove it by hand.")
-    return result
+    manifest = backups.complete(folder, params["copies"], params["manifest"], params["prepared"])
+    result["removed"], problem = backups.prune_around(folder, manifest, params["keep"])
+    if problem:
+        module.warn(problem)
+    return {**result, **backups.files_of(manifest)}
 
 
 def main() -> None:
     """Entry point of the module."""
-    module = AnsibleModule(
-        argument_spec={
+    skeleton.main(
+        {
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "verified"], "default": "present"},
             "manifest": {"type": "dict", "default": {}},
@@ -221,23 +179,8 @@ def main() -> None:
             "run": {"type": "str"},
             "keep": {"type": "int"},
         },
-        supports_check_mode=True,
+        work,
     )
-    params = module.params
-    folder = params["path"].rstrip("/")
-    try:
-        if params["state"] == "verified":
-            result = verify(folder, params["run"])
-        else:
-            result = finish(module, folder)
-        module.exit_json(**result)
-    except OperationError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(
-            msg=f"The backup in {folder} cannot be finished ({error.strerror}); room and the right to write there are expected."
-            " What there is is no backup yet. Mend that and run again."
-        )
 
 
 if __name__ == "__main__":

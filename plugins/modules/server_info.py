@@ -111,54 +111,26 @@ server:
       elements: dict
 """
 
-import os
-import time
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import backups, server
-from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
-from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
-
-SECOND_LOOK = 1.0  # seconds
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, server, skeleton
 
 
-def look_once(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what the server is; where Compose cannot read the deployed files, by those of the backup that a rollback puts back."""
-    try:
-        return server.collect(params, may_be_gone=True)
-    except OperationError as error:
-        folder = params["backup"] or backups.newest(params["backup_dir"] or "", params["project_src"])
-        if not folder or not os.path.isdir(os.path.join(folder, "files")):
-            raise
-        facts = server.collect({**params, "files_of_backup": folder}, may_be_gone=True)
-        facts["project"]["unreadable"] = f"{error} A rollback need not wait for that: it puts the files of the backup {folder} back."
-        return facts
-
-
-def look(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return what the server is, once its database answers, cannot come, or has been waited for long enough."""
-    until = time.monotonic() + params["database_wait"]
-    while True:
-        facts = look_once(params)
-        database = facts["database"]
-        if database["error"] is None or not database["may_come"] or time.monotonic() >= until:
-            return facts
-        time.sleep(SECOND_LOOK)
+def work(module: AnsibleModule) -> Dict[str, Any]:
+    """Look at the server."""
+    compose.require_docker(module)
+    database.require_psycopg2(module)
+    params = module.params
+    told = {**params, "look_by_backup": params["backup"], "look_by_backup_in": params["backup_dir"]}
+    return {"changed": False, "server": server.gather(told, params["database_wait"])[1]}
 
 
 def main() -> None:
     """Entry point of the module."""
     spec = server.argument_spec()
     spec.update(database_wait={"type": "int", "default": 0}, backup={"type": "path"}, backup_dir={"type": "path"})
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    require_docker(module)
-    require_psycopg2(module)
-    try:
-        leave(module, changed=False, server=look(module.params))
-    except OperationError as error:
-        module.fail_json(msg=str(error))
+    skeleton.main(spec, work)
 
 
 if __name__ == "__main__":

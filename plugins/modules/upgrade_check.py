@@ -143,65 +143,17 @@ server:
   type: dict
 """
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import checks, deployment, evidence, outlook, server
-from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
-from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
-from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, WARNING, table, verdict
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, preflight, server, skeleton
 
 
-def purpose(facts: Mapping[str, Any], resumed: bool) -> str:
-    """Return what a run would do with the server."""
-    target = facts["release_target"]
-    if facts["state"] == "target":
-        return f"nothing is left to do at {target}"
-    if resumed:
-        return f"the run that was cut off may go on to {target}"
-    if facts["state"] == "start":
-        return f"the server may be upgraded from {facts['release']} to {target}"
-    return f"the upgrade to {target} that was begun by hand may be brought to its end"
-
-
-def check(params: Mapping[str, Any]) -> Dict[str, Any]:
-    """Look at the server and return the module's result."""
-    versions, resumed = server.docker_versions(), params["resumed"]
-    # A run that was cut off may have lost its containers to a `docker compose down`.
-    seen = server.look(params, may_be_gone=resumed)
-    facts = server.facts_of(seen, params)
-    known = {
-        **facts,
-        "docker": versions,
-        "images": params["images"],
-        "named": params["release"].get("services") or {},
-        "user_interface": params["release"]["user_interface"],
-        "compose_profiles": deployment.chosen_profiles(seen.src),
-        "base_url": params["base_url"],
-        "staging": params["staging"],
-        "mail_hosts": params["mail_hosts"],
-        "without_way_back": params["without_way_back"],
-        "discard_files": params["discard_container_files"],
-        "rendered": evidence.rendered(seen, list(facts["unrendered"])),
-        "outlook": outlook.look(params, seen.project, seen.files, seen.services, seen.rendered),
-        "live": {} if resumed else evidence.live(seen, facts, params),
-    }
-    findings = checks.findings(known, resumed)
-    answers = known["live"].get("answers", {})
-    return {
-        "findings": [finding._asdict() for finding in findings],
-        "table": [*table(findings), verdict(findings, purpose(facts, resumed))],
-        "refused": [f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == REFUSED],
-        # Not `warnings`, which Ansible keeps for its own.
-        "warned": [
-            {"check": finding.check, "found": finding.found, "expected": finding.expected, "remedy": finding.remedy}
-            for finding in findings
-            if finding.status == WARNING
-        ],
-        "server": facts,
-        "answers": {name: answer["version"] for name, answer in answers.items() if answer["version"]},
-    }
+def work(module: AnsibleModule) -> Dict[str, Any]:
+    """Look at everything that could keep the upgrade from its end."""
+    compose.require_docker(module)
+    database.require_psycopg2(module)
+    return {"changed": False, **preflight.check(module.params)}
 
 
 def main() -> None:
@@ -223,17 +175,7 @@ def main() -> None:
         client_secret={"type": "str", "default": "changeme", "no_log": True},
         validate_certs={"type": "bool", "default": True},
     )
-    module = AnsibleModule(
-        argument_spec=spec,
-        supports_check_mode=True,
-        required_together=[("base_url", "admin_username", "admin_password")],
-    )
-    require_docker(module)
-    require_psycopg2(module)
-    try:
-        leave(module, changed=False, **check(module.params))
-    except OperationError as error:
-        module.fail_json(msg=str(error))
+    skeleton.main(spec, work, required_together=[("base_url", "admin_username", "admin_password")])
 
 
 if __name__ == "__main__":

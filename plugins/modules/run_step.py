@@ -1,0 +1,154 @@
+#!/usr/bin/python
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_step
+short_description: Do one step of an upgrade or a rollback
+version_added: "0.1.0"
+description:
+  - Internal. The role P(openlmis.operations.openlmis#role) calls it; its options may change with every version.
+  - Begins a step in the journal on the host, does it, verifies what it was to reach, and ends it there, all in one process. A step is
+    skipped only when the journal says that it is done and the server agrees.
+author:
+  - OpenLMIS operations contributors (@OpenLMIS)
+extends_documentation_fragment:
+  - openlmis.operations.progress
+options:
+  step:
+    description: The step.
+    type: str
+    required: true
+    choices:
+      - backup
+      - check
+      - check_rollback
+      - failed
+      - maintenance_off
+      - maintenance_on
+      - migrate_contact_details
+      - pull
+      - put_files_back
+      - rehearsal_begin
+      - rehearsal_over
+      - rehearsal_start
+      - rehearsal_stop
+      - rehearsal_summary
+      - report
+      - restore
+      - resume
+      - set_versions
+      - smoke_test
+      - start
+      - stop
+      - wait
+      - ways
+  part:
+    description: V(end) is what comes after the site's own tasks, V(begin) all before them; without such tasks V(begin) is the whole step.
+    type: str
+    choices: [begin, end]
+    default: begin
+  phase:
+    description: Which way the run goes.
+    type: str
+    choices: [upgrade, rollback]
+    default: upgrade
+  again:
+    description: Whether this is the second start, or the second wait, of a run.
+    type: bool
+    default: false
+  site:
+    description: What the operator has set, without any secret.
+    type: dict
+    required: true
+  run:
+    description: Who works on the run (C(holder)), the C(commands) to run it again and back, and whether to C(take_over) another one's.
+    type: dict
+    required: true
+  told:
+    description: What only the playbook knows, such as the result of the check or why a task has failed.
+    type: dict
+    default: {}
+  login_password:
+    description: Password of the database's role.
+    type: str
+  admin_password:
+    description: Password of the administrator.
+    type: str
+  client_secret:
+    description: Secret of the OAuth client.
+    type: str
+attributes:
+  check_mode:
+    description: Says what the step would do.
+    support: full
+  diff_mode:
+    description: Where a step changes files or rows, their difference.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Take the server offline
+  ansible.builtin.import_role:
+    name: openlmis.operations.openlmis
+    tasks_from: stop
+"""
+
+RETURN = r"""
+lines:
+  description: What the step says.
+  returned: always
+  type: list
+  elements: str
+site_tasks:
+  description: Whether the site's own tasks come next, and then the rest of the step.
+  returned: success
+  type: bool
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.run import registry, step
+
+
+def work(module: AnsibleModule) -> Dict[str, Any]:
+    """Do the step; whatever becomes of it, what it has said by then is shown."""
+    compose.require_docker(module)
+    database.require_psycopg2(module)
+    with progress.Progress(module.params["progress_file"]) as progressing:
+        context = step.Context(module, progressing)
+        try:
+            result = registry.step_class(module.params["step"])(context).run()
+        except OperationError as error:
+            error.facts = {"lines": context.lines, **error.facts}
+            raise
+    diff = {"diff": context.diff} if context.diff else {}
+    return {"site_tasks": False, **result, **diff, "changed": context.changed, "lines": context.lines}
+
+
+def main() -> None:
+    """Entry point of the module."""
+    spec = progress.argument_spec()
+    spec.update(
+        step={"type": "str", "required": True, "choices": sorted(registry.STEPS)},
+        part={"type": "str", "choices": ["begin", "end"], "default": "begin"},
+        phase={"type": "str", "choices": ["upgrade", "rollback"], "default": "upgrade"},
+        again={"type": "bool", "default": False},
+        site={"type": "dict", "required": True},
+        run={"type": "dict", "required": True},
+        told={"type": "dict", "default": {}},
+        login_password={"type": "str", "no_log": True},
+        admin_password={"type": "str", "no_log": True},
+        client_secret={"type": "str", "no_log": True},
+    )
+    skeleton.main(spec, work)
+
+
+if __name__ == "__main__":
+    main()
