@@ -16,6 +16,12 @@ from ansible_collections.openlmis.operations.plugins.plugin_utils.following impo
 DOES = {"backup": "dump", "migrate_contact_details": "copy"}
 
 
+def expected_seconds(step: str, again: bool, rehearsed: dict[str, Any]) -> dict[str, float]:
+    """Return how long a step took in a rehearsal; one that comes twice has two times, and what was told once holds for both."""
+    told = (rehearsed.get("seconds") or {}).get(step) or []
+    return {"expected_seconds": told[min(int(again), len(told) - 1)]} if told else {}
+
+
 class ActionModule(FollowingAction):
     """The action behind the module of the same name."""
 
@@ -23,10 +29,8 @@ class ActionModule(FollowingAction):
         """Do the step; what it says is shown once, and is no part of the result that Ansible prints."""
         step, run = self._task.args.get("step"), dict(self._task.args.get("run") or {})
         self.DOES = DOES.get(step, step)
-        expected = ((run.pop("rehearsed", None) or {}).get("seconds") or {}).get(step) or []
-        again = int(bool(self._task.args.get("again")))
-        seconds = {"expected_seconds": expected[min(again, len(expected) - 1)]} if expected else {}
-        self._task.args = {**self._task.args, **seconds, "run": run}
+        seconds = expected_seconds(step, bool(self._task.args.get("again")), run.get("rehearsed") or {})
+        self._task.args = {**self._task.args, **seconds}
         result = super().run(tmp, task_vars)
         if is_gone(result.get("held_by") or {}):
             self._task.args = {**self._task.args, "run": {**run, "take_over": True}}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 
+from ansible_collections.openlmis.operations.plugins.module_utils import contact_details
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 
 
-class Explained(module.Migration):
+class Explained(contact_details.Migration):
     def _execute(self, cursor, statement):
         # What the explained statement wrote is taken back, for it is run once more.
         cursor.execute("SAVEPOINT explained")
@@ -22,5 +23,5 @@ class Explained(module.Migration):
 
 
 if __name__ == "__main__":
-    module.Migration = Explained
+    contact_details.Migration = Explained
     module.main()

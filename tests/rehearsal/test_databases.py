@@ -273,14 +273,14 @@ def test_a_host_without_a_fitting_pg_dump_is_told_what_else_there_is(site: Site,
 def test_what_keeps_from_the_database_is_said_plainly(site: Site, tmp_path: pathlib.Path, arguments: dict[str, Any], said: str) -> None:
     (tmp_path / "other").write_bytes(Authority("Somebody else").certificate)
     places = {"other": str(tmp_path / "other"), "address": site.database.address}
-    refused = site.run("database_activity", **{key: places.get(value, value) for key, value in arguments.items()})
+    refused = site.run("database_backup", check=True, dest=str(tmp_path / "one"), **{key: places.get(value, value) for key, value in arguments.items()})
     assert said in refused["msg"]
 
 
-def test_the_password_may_stand_in_the_url_or_in_an_option(site: Site) -> None:
+def test_the_password_may_stand_in_the_url_or_in_an_option(site: Site, tmp_path: pathlib.Path) -> None:
     url = f"{site.database.url()}&user=lmis&password={quote(external.PASSWORD, safe='')}"
-    assert "baseline" in site.run("database_activity", database_url=url)
-    assert "baseline" in site.run("database_activity", login_password=external.PASSWORD)
+    for given in ({"database_url": url}, {"login_password": external.PASSWORD}):
+        assert "server_version" in site.run("database_backup", check=True, dest=str(tmp_path / "one"), **given)
 
 
 # -- whole upgrades --------------------------------------------------------------------------------------------------

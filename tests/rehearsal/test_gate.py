@@ -24,6 +24,7 @@ from stack.outside import Attempt, Knocker, Watchman, client_network, gate_is_up
 from stack.releases import CHECKOUT, HTTP_PORT, RELEASES
 from stack.world import Server
 
+RELEASE = CHECKOUT / "roles/openlmis/vars/releases/3.4.0.yml"
 OLD, NEW = RELEASES["3.3.1"]["notification"], RELEASES["3.4.0"]["notification"]
 # A site whose services start by themselves; ftp is not one that the upgrade stops.
 ALWAYS = ("auth", "nginx", "notification", "ftp")
@@ -37,9 +38,15 @@ GATE = """
 - hosts: openlmis
   gather_facts: false
   tasks:
-    - name: Only the gate
-      ansible.builtin.include_role: {name: openlmis.operations.openlmis, tasks_from: gate}
-      vars: {openlmis__gate_state: "{{ wanted }}", openlmis__gate_prove: "{{ wanted == 'present' }}"}
+    - name: Only the firewall
+      openlmis.operations.gate:
+        state: "{{ wanted }}"
+        project_src: "{{ openlmis_project_src }}"
+        release: "{{ lookup('ansible.builtin.file', release) | from_yaml }}"
+        base_url: "{{ openlmis_base_url }}"
+        allow: "{{ openlmis_gate_allow | default([]) }}"
+        ports: "{{ openlmis_gate_ports | default([]) }}"
+        prove: "{{ wanted == 'present' }}"
 """
 OWN_TASKS = """
 - name: The site's own way
@@ -71,7 +78,7 @@ def gate(server: Server, wanted: str, *arguments: str) -> Run:
     """Put the gate up or take it down, as a run that goes on does."""
     playbook = server.root / "gate.yml"
     playbook.write_text(GATE)
-    return command(server, "ansible-playbook", str(playbook), "-e", "wanted=" + wanted, *arguments)
+    return command(server, "ansible-playbook", str(playbook), "-e", f"wanted={wanted} release={RELEASE}", *arguments)
 
 
 def steps(server: Server) -> list[tuple[str, bool]]:

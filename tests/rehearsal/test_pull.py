@@ -1,7 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pull_images with the real Docker Engine and a registry on this machine."""
+"""Images are fetched, with the real Docker Engine and a registry on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 from docker.errors import ImageNotFound
 from stack import images
-from stack.ansible import ANSIBLE
 from stack.registry import Registry, serving
 from stack.releases import CHECKOUT
 
@@ -38,24 +37,28 @@ def registry() -> Iterator[Registry]:
                     engine.images.remove(tag, force=True)
 
 
-def pull(*names: str, check: bool = False, **environment: str) -> tuple[dict[str, Any], str]:
-    """Run the module by hand; its result and what was on standard error."""
+PULL = """
+import json, sys
+from ansible_collections.openlmis.operations.plugins.module_utils import compose, errors, images, progress
+with progress.Progress(sys.argv[1]) as progressing:
+    try:
+        print(json.dumps({"fetched": images.pull(compose.docker_client(), sys.argv[2:], progressing)}))
+    except errors.OperationError as error:
+        print(json.dumps({"msg": str(error)}))
+"""
+
+
+def pull(*names: str, progress: str = "", **environment: str) -> dict[str, Any]:
+    """Fetch images in a process of its own, as the step does; what it came to."""
     done = subprocess.run(
-        [str(ANSIBLE / "ansible"), "localhost", "-m", "openlmis.operations.pull_images", "-a", json.dumps({"images": names})]
-        + (["--check"] if check else []),
-        cwd=CHECKOUT,
-        env={
-            **os.environ,
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            **environment,
-        },
+        [sys.executable, "-c", PULL, progress, *names],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / ".cache" / "collections"), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    return json.loads(done.stdout.partition(" => ")[2]), done.stderr
+    return json.loads(done.stdout)
 
 
 def here(name: str) -> bool:
@@ -67,45 +70,39 @@ def here(name: str) -> bool:
 
 def test_what_is_missing_is_fetched_and_what_is_here_stays(registry: Registry) -> None:
     first, second = registry.add("openlmis/auth", "4.0.0", 1000), registry.add("openlmis/auth", "4.0.1", 1000)
-    result, _errors = pull(first, check=True)
-    assert (result["changed"], result["fetched"], here(first)) == (True, [first], False)
-    result, _errors = pull(first)
-    assert (result["changed"], result["fetched"], here(first)) == (True, [first], True)
+    assert (pull(first)["fetched"], here(first)) == ([first], True)
     fetched = images.client().images.get(first).id
     # The name means something else there now.
     registry.add("openlmis/auth", "4.0.0", 1000)
-    result, _errors = pull(first, second)
-    assert (result["changed"], result["fetched"], here(second)) == (True, [second], True)
+    assert (pull(first, second)["fetched"], here(second)) == ([second], True)
     assert images.client().images.get(first).id == fetched
-    result, _errors = pull(first, second)
-    assert (result["changed"], result["fetched"]) == (False, [])
+    assert pull(first, second)["fetched"] == []
 
 
-def test_a_slow_line_is_seen_to_be_at_work(registry: Registry) -> None:
+def test_a_slow_line_is_seen_to_be_at_work(registry: Registry, tmp_path: pathlib.Path) -> None:
     name = registry.add("openlmis/requisition", "7.0.0", 12 * MIB)
     registry.bytes_per_second = MIB
-    result, errors = pull(registry.add("openlmis/auth", "4.0.0", 1000), name)
-    assert result["fetched"][-1] == name
-    lines = [line for line in errors.splitlines() if " so far" in line]
-    seen = re.compile(r"  pull: 2 of 2, %s, 0 of 1 layers, [1-9]\d*(\.\d)? MiB, 0:\d\d so far" % re.escape(name))
-    assert any(map(seen.fullmatch, lines)), lines
+    assert pull(registry.add("openlmis/auth", "4.0.0", 1000), name, progress=str(tmp_path / "progress"))["fetched"][-1] == name
+    # The last text stays.
+    seen = re.compile(r"2 of 2, %s, [01] of 1 layers, [1-9]\d*(\.\d)? MiB" % re.escape(name))
+    assert seen.fullmatch((tmp_path / "progress").read_text())
 
 
 def test_an_image_that_is_not_to_be_had_is_named(registry: Registry) -> None:
     name = registry.host + "/openlmis/auth:9.9.9"
-    result, _errors = pull(name)
-    assert "Image %s cannot be fetched: Docker said: " % name in result["msg"]
-    assert "manifest unknown" in result["msg"]
+    said = pull(name)["msg"]
+    assert "Image %s cannot be fetched: Docker said: " % name in said
+    assert "manifest unknown" in said
 
 
 def test_the_login_of_docker_is_used(registry: Registry, tmp_path: pathlib.Path) -> None:
     name = registry.add("openlmis/auth", "4.0.0", 1000)
     registry.login = "site:p@ss"
-    result, _errors = pull(name, DOCKER_CONFIG=str(tmp_path))
+    result = pull(name, DOCKER_CONFIG=str(tmp_path))
     assert "cannot be fetched" in result["msg"]
     assert not here(name)
     secret = base64.b64encode(registry.login.encode()).decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": secret}}}))
-    result, _errors = pull(name, DOCKER_CONFIG=str(tmp_path))
+    result = pull(name, DOCKER_CONFIG=str(tmp_path))
     assert (result["fetched"], here(name)) == ([name], True)
     assert "p@ss" not in json.dumps(result)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from stack import images
 from stack.ansible import database_mounts, upgrade
 from stack.deployment import running
 from stack.releases import COMPONENTS, RELEASES
@@ -26,17 +27,21 @@ def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.long
-def test_requisition_without_its_flag_stops_the_run_at_once_and_a_rerun_finishes(old_server: Server) -> None:
+def test_a_migration_that_fails_stops_the_run_at_once_and_a_rerun_finishes(old_server: Server) -> None:
     mounts = database_mounts(old_server)
-    run = upgrade(old_server, "-e", '{"openlmis__disordered": []}', "-e", "openlmis_wait_timeout=120")
+    images.arm("requisition", TARGET["requisition"], "crash-in-migration")
+    try:
+        run = upgrade(old_server, "-e", "openlmis_wait_timeout=120")
+    finally:
+        images.arm("requisition", TARGET["requisition"], "")
     assert run.code != 0
-    assert 'column "tag" of relation "columns_maps" does not exist' in run.text
+    assert 'division by zero' in run.text
     assert re.search(r"^Found +The service requisition has stopped", run.text, re.MULTILINE)
     assert old_server.versions()["requisition"] is None
     assert len(list(old_server.backup_dir.iterdir())) == 1
     report, page = old_server.report()
     assert (report["outcome"], report["failure"]["step"]) == ("failed", "wait")
-    assert 'column "tag" of relation "columns_maps" does not exist' in html.unescape(page)
+    assert 'division by zero' in html.unescape(page)
     boots = {one["component"]: one["seconds"] for one in report["boot"]}
     assert boots["requisition"] is None
     assert boots["auth"] > 0

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import subprocess
@@ -14,10 +13,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from stack import deployment, images
-from stack.ansible import ANSIBLE
 from stack.releases import CHECKOUT, LABEL
 
+sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
+from ansible_collections.openlmis.operations.plugins.module_utils import progress, running, server
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+
+RELEASE = yaml.safe_load((CHECKOUT / "roles/openlmis/vars/releases/3.4.0.yml").read_text())
 NAME = "openlmis-rehearsal-replaced"
 FILE = """
 services:
@@ -31,20 +35,6 @@ services:
     labels: {%s: "true"}
     environment: {SETTING: "${SETTING:-1}"}
 """ % (NAME, LABEL)
-UP = """
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - ansible.builtin.include_role: {name: openlmis.operations.openlmis, tasks_from: up}
-      vars: {openlmis__more_files: [], openlmis__services: []}
-"""
-REPLACEMENTS = """
-import json, sys
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, server
-print(json.dumps(server.replacements(compose.find_project(compose.docker_client(), sys.argv[1]))))
-"""
-
-
 class Project:
     """A deployment with one service."""
 
@@ -52,7 +42,6 @@ class Project:
         self.folder = folder
         self.command = ["docker", "compose", "--project-directory", str(folder), "--project-name", NAME]
         (folder / "docker-compose.yml").write_text(FILE)
-        (folder / "up.yml").write_text(UP)
 
     def compose(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start Compose."""
@@ -77,16 +66,10 @@ class Project:
         assert name.endswith("_" + NAME)
         return name
 
-    def up(self) -> subprocess.CompletedProcess[str]:
-        """Go through the role's `up`."""
-        path = os.pathsep.join([str(CHECKOUT / ".cache" / "collections"), os.environ.get("PYTHONPATH", "")])
-        seen = subprocess.run(
-            [sys.executable, "-c", REPLACEMENTS, str(self.folder)], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
-        )
-        look = {"server": {"restarts": False, "project": {"command": self.command, "replacements": json.loads(seen.stdout)}}}
-        extra = json.dumps({"openlmis__look": look, "ansible_python_interpreter": sys.executable})
-        command = [str(ANSIBLE / "ansible-playbook"), "--inventory", "localhost,", "--connection", "local", "-e", extra, str(self.folder / "up.yml")]
-        return subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    def up(self) -> None:
+        """Start it as the step does."""
+        params = {"project_src": str(self.folder), "compose_files": [], "project_name": NAME, "release": RELEASE}
+        running.up(server.look(params), [], False, progress.Progress())
 
 
 @pytest.fixture
@@ -104,8 +87,7 @@ def project(tmp_path: pathlib.Path) -> Iterator[Project]:
 def test_a_replacement_that_never_ran_goes_where_the_original_is_there(project: Project) -> None:
     project.cut_off()
     before = images.client().containers.get(NAME)
-    run = project.up()
-    assert run.returncode == 0, run.stdout
+    project.up()
     assert project.containers() == {NAME: "running"}
     after = images.client().containers.get(NAME)
     assert (after.id, after.attrs["Mounts"]) == (before.id, before.attrs["Mounts"])
@@ -116,7 +98,11 @@ def test_a_replacement_whose_original_is_gone_gets_its_name_and_keeps_its_data(p
     images.client().containers.get(NAME).remove(force=True)
     volume = replacement.attrs["Mounts"][0]["Name"]
     for _again in range(2):
-        run = project.up()
-        assert run.returncode == 0, run.stdout
+        project.up()
         assert project.containers() == {NAME: "running"}
         assert images.client().containers.get(NAME).attrs["Mounts"][0]["Name"] == volume
+
+
+def test_what_compose_said_last_is_the_reason() -> None:
+    with pytest.raises(OperationError, match="^no such service$"):
+        running.run(["sh", "-c", "echo one line >&2; echo no such service >&2; exit 3"], progress.Progress())

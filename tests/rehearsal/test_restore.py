@@ -1,7 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""database_restore, database_volume and database_activity on a real PostgreSQL that is all there is of a Compose project.
+"""A restore, the volume of a database that is gone and the note of its activity, on a real PostgreSQL that is all there is of a Compose project.
 
 Its database is owned by a role without superuser; the extensions, PostGIS among them, belong to postgres.
 """
@@ -29,7 +29,14 @@ from stack import images
 from stack.releases import CHECKOUT, LABEL
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import contents
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    activity,
+    activity_note,
+    contents,
+    database,
+    volume,
+)
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 IMAGE = "openlmis-operations/restore-test:latest"
 PASSWORD = "p@ss#w0rd"
@@ -168,6 +175,26 @@ class Project:
         output, errors = self.start(module, check, **arguments).communicate(timeout=120)
         assert output, errors
         return json.loads(output)
+
+    def connection_options(self, **arguments: Any) -> dict[str, Any]:
+        """The options of a connection to it."""
+        given = {"project_src": str(self.folder), "settings_file": str(self.folder / "settings.env"), **arguments}
+        return {**{name: option.get("default") for name, option in database.connection_argument_spec().items()}, **given}
+
+    def baseline(self) -> dict[str, Any]:
+        """What the database has seen until now, as it is noted before users work in it."""
+        with contextlib.closing(self.connect("lmis")) as connection, connection.cursor() as cursor:
+            return activity.baseline(cursor)
+
+    def worked(self, baseline: dict[str, Any]) -> dict[str, Any]:
+        """What was done since."""
+        with contextlib.closing(self.connect("lmis")) as connection, connection.cursor() as cursor:
+            found = activity.since(cursor, baseline)
+        return {**found, "lines": activity.described(found["tables"])}
+
+    def find_volume(self, mounts: dict[str, str]) -> dict[str, Any]:
+        """Where the database's data lies."""
+        return volume.find({**self.connection_options(), "mounts": mounts}, str(self.override), True)
 
     def restore(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
         return self.run("database_restore", check, **self.options(**arguments))
@@ -412,11 +439,11 @@ def test_a_restore_that_does_not_equal_the_manifest_never_gets_the_name(project:
 
 
 def test_work_is_told_table_by_table(project: Project) -> None:
-    baseline = project.run("database_activity")["baseline"]
-    assert project.run("database_activity", baseline=baseline)["lines"] == []
+    baseline = project.baseline()
+    assert project.worked(baseline)["lines"] == []
     project.sql("insert into app.users (name) values ('New'); update app.users set name = 'Other' where name = 'New'", user="lmis")
     project.sql("delete from app.orders where id in (1, 2)", user="lmis")
-    found = project.run("database_activity", baseline=baseline)
+    found = project.worked(baseline)
     assert found["lines"] == ["app.orders: 2 deleted", "app.users: 1 row written"]
     refused = project.restore(check=True, users_let_in=True, baseline=baseline)
     assert "app.orders: 2 deleted; app.users: 1 row written" in refused["msg"]
@@ -430,14 +457,14 @@ def test_work_is_told_table_by_table(project: Project) -> None:
 
 def test_rows_are_counted_as_the_backup_did_and_within_their_time(project: Project) -> None:
     manifest = json.loads((project.backup / "manifest.json").read_text())
-    counted = project.run("database_activity", count_within=30)["count"]
+    settings = database.resolve_connection(project.connection_options())
+    counted = activity_note.count(settings, 30)
     assert (counted["rows"], counted["uncounted"]) == (manifest["tables"], [])
-    assert "count" not in project.run("database_activity")
     with contextlib.closing(project.connect("lmis")) as connection, connection.cursor() as cursor:
         connection.autocommit = False
         cursor.execute("lock table app.users in access exclusive mode")
         begun = time.monotonic()
-        counted = project.run("database_activity", count_within=2)["count"]
+        counted = activity_note.count(settings, 2)
         assert time.monotonic() - begun < 10
     # What came before it in the order of size was counted; what came behind it had no time left.
     assert "app.users" in counted["uncounted"]
@@ -445,20 +472,33 @@ def test_rows_are_counted_as_the_backup_did_and_within_their_time(project: Proje
     assert "public.site" in counted["rows"]
 
 
-def test_a_baseline_is_kept_for_its_owner_and_replaced_only_when_asked(project: Project, tmp_path: pathlib.Path) -> None:
-    kept = tmp_path / "activity.json"
-    first = project.run("database_activity", dest=str(kept))
-    assert first["changed"]
-    assert json.loads(kept.read_text()) == first["baseline"]
+def test_a_note_is_kept_for_its_owner_and_replaced_only_when_asked(project: Project, tmp_path: pathlib.Path) -> None:
+    kept, options = tmp_path / "activity.json", project.connection_options()
+    assert activity_note.note(options, str(kept), 0, replace=True) == {"count_timeout": 0}
+    first = kept.read_text()
+    assert "counters" in json.loads(first)
     assert kept.stat().st_mode & 0o777 == 0o600
     project.sql("insert into app.users (name) values ('New')", user="lmis")
-    assert not project.run("database_activity", dest=str(kept), replace=False)["changed"]
-    assert json.loads(kept.read_text()) == first["baseline"]
-    second = project.run("database_activity", dest=str(kept))
-    assert json.loads(kept.read_text()) == second["baseline"] != first["baseline"]
-    assert "cannot be written" in project.run("database_activity", dest=str(tmp_path / "missing" / "file"))["msg"]
+    activity_note.note(options, str(kept), 0, replace=False)
+    assert kept.read_text() == first
+    activity_note.note(options, str(kept), 0, replace=True)
+    assert kept.read_text() != first
+    with pytest.raises(OperationError, match="cannot be written"):
+        activity_note.note(options, str(tmp_path / "missing" / "file"), 0, replace=True)
     project.sql("delete from app.users where name = 'New'", user="lmis")
     assert project.content() == project.before
+
+
+def test_a_history_of_another_program_is_a_table_as_others(project: Project) -> None:
+    project.sql("create schema auth; create schema site; create table site.schema_version (version int); insert into site.schema_version values (7);"
+                "create table auth.schema_version (installed_rank int, version text, type text, success bool);"
+                "insert into auth.schema_version values (0, '0', 'SCHEMA', true), (1, '20180613120215847', 'SQL', true), (2, '3', 'SQL', false)", user="lmis")
+    try:
+        counted = activity_note.count(database.resolve_connection(project.connection_options()), 30)
+        assert counted["histories"] == {"auth": ["20180613120215847"]}
+        assert (counted["rows"]["auth.schema_version"], counted["rows"]["site.schema_version"]) == (3, 1)
+    finally:
+        project.sql("drop schema auth cascade; drop schema site cascade", user="lmis")
 
 
 def test_counters_that_only_come_late_are_nobody_s_work(project: Project) -> None:
@@ -466,16 +506,16 @@ def test_counters_that_only_come_late_are_nobody_s_work(project: Project) -> Non
         cursor.execute("select pg_sleep(0)")
         cursor.execute("update app.users set name = name where name = 'User 1'")
         # Its session has not reported it yet.
-        baseline = project.run("database_activity")["baseline"]
+        baseline = project.baseline()
     time.sleep(0.5)
-    found = project.run("database_activity", baseline=baseline)
-    assert found["baseline"]["counters"] != baseline["counters"]
+    found = project.worked(baseline)
+    assert project.baseline()["counters"] != baseline["counters"]
     assert (found["unknown"], found["lines"]) == ("", [])
 
 
 def bring_up(project: Project, mounts: dict[str, str]) -> dict[str, Any]:
     """What the role does: find the volume, start the service once with the file that names it."""
-    result = project.run("database_volume", mounts=mounts, dest=str(project.override))
+    result = project.find_volume(mounts)
     files = [word for path in result["files"] for word in ("--file", path)]
     project.compose(*files, "up", "--detach", "--no-deps", "--no-recreate", result["service"])
     project.override.unlink(missing_ok=True)
@@ -484,43 +524,43 @@ def bring_up(project: Project, mounts: dict[str, str]) -> dict[str, Any]:
 
 
 def test_a_database_whose_container_was_removed_comes_back_on_its_volume(project: Project) -> None:
-    volume, (mount,) = project.volume(), project.container().attrs["Mounts"]
-    mounts = {mount["Destination"]: volume}
-    assert project.run("database_volume", mounts=mounts, dest=str(project.override))["changed"] is False
+    name, (mount,) = project.volume(), project.container().attrs["Mounts"]
+    mounts = {mount["Destination"]: name}
+    assert project.find_volume(mounts)["mapped"] == {}
     project.compose("down")
     result = bring_up(project, mounts)
     assert (result["status"], result["mapped"], result["lost"]) == ("missing", mounts, [])
-    assert project.volume() == volume
+    assert project.volume() == name
     # What the next deployment does knows nothing of the file.
     container = project.container().id
     project.compose("up", "--detach", "--force-recreate")
     assert project.container().id != container
     project.until_there()
-    assert project.volume() == volume
+    assert project.volume() == name
     assert project.content() == project.before
 
 
 def test_a_database_that_somebody_has_started_empty_makes_place_for_the_right_one(project: Project) -> None:
-    volume, (mount,) = project.volume(), project.container().attrs["Mounts"]
+    name, (mount,) = project.volume(), project.container().attrs["Mounts"]
     project.compose("down")
     project.compose("up", "--detach")
     empty = project.volume()
-    assert empty != volume
-    result = project.run("database_volume", mounts={mount["Destination"]: volume}, dest=str(project.override))
+    assert empty != name
+    result = project.find_volume({mount["Destination"]: name})
     assert result["stray"] == project.container().name
     project.container().remove(force=True)
-    bring_up(project, {mount["Destination"]: volume})
+    bring_up(project, {mount["Destination"]: name})
     assert project.content() == project.before
     project.engine.volumes.get(empty).remove()
 
 
 def test_with_the_volume_gone_too_roles_and_database_come_from_the_backup(project: Project) -> None:
-    volume, (mount,) = project.volume(), project.container().attrs["Mounts"]
+    name, (mount,) = project.volume(), project.container().attrs["Mounts"]
     project.compose("down", "--volumes")
     with contextlib.suppress(Exception):
-        project.engine.volumes.get(volume).remove()
-    result = bring_up(project, {mount["Destination"]: volume})
-    assert (result["mapped"], result["lost"]) == ({}, [volume])
+        project.engine.volumes.get(name).remove()
+    result = bring_up(project, {mount["Destination"]: name})
+    assert (result["mapped"], result["lost"]) == ({}, [name])
     restored = project.restore(login_user="postgres")
     assert not restored.get("failed"), restored
     assert project.content() == project.before

@@ -26,6 +26,7 @@ class Check(Step):
     def run(self) -> Dict[str, Any]:
         """Return what was found; raise OperationError, with it as facts, when the upgrade must not begin."""
         context = self.context
+        self.look_at_rehearsal_report()
         # In check mode a journal that was lost is not written again.
         resumed = self.journal.under_way or bool(context.check_mode and context.told.get("under_way"))
         context.progress.say("looking at the server")
@@ -39,6 +40,17 @@ class Check(Step):
             firewall(context, "present", check_mode=True)
         nothing = f"{self.site['name']} is at {context.release['name']}, contact details copied" if done else ""
         return {**found, "nothing_to_do": nothing, "question": self.question(found["server"])}
+
+    def look_at_rehearsal_report(self) -> None:
+        """Refuse a rehearsal's report that is none, unless a run is under way: a hint is not worth the upgrade of a server that is offline."""
+        problem = (self.context.run.get("rehearsed") or {}).get("problem")
+        if problem and not self.journal.under_way:
+            raise OperationError(
+                f"openlmis_rehearsal_report is {problem}; the absolute path on the controller of a rehearsal's report in JSON, with the seconds of"
+                " its steps, is expected. Nothing was changed. Correct it or leave it out, and run again."
+            )
+        if problem:
+            self.context.say(f"openlmis_rehearsal_report is {problem}: no step says how much of its time is left")
 
     def question(self, server: Dict[str, Any]) -> str:
         """Return what is asked before users are kept out."""
