@@ -89,6 +89,7 @@ def pull(client: Any, wanted: Iterable[str], progressing: progress.Progress) -> 
         layers = Layers()
         progressing.say(lambda image=image, number=number, layers=layers: f"{number} of {len(images)}, {image}, {layers.how_far()}")
         fetch(client, image, layers)
+    return images
 REPOSITORY = "openlmis-operations"
 
 
