@@ -103,6 +103,10 @@ lines:
   returned: always
   type: list
   elements: str
+duration:
+  description: Seconds that the work itself took, where it tells them.
+  returned: success
+  type: raw
 site_tasks:
   description: Whether the site's own tasks come next, and then the rest of the step.
   returned: success
@@ -129,7 +133,7 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
             error.facts = {"lines": context.lines, **error.facts}
             raise
     diff = {"diff": context.diff} if context.diff else {}
-    return {"site_tasks": False, **result, **diff, "changed": context.changed, "lines": context.lines}
+    return {"site_tasks": False, "duration": context.duration, **result, **diff, "changed": context.changed, "lines": context.lines}
 
 
 def main() -> None:

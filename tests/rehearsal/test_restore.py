@@ -491,7 +491,7 @@ def test_a_note_is_kept_for_its_owner_and_replaced_only_when_asked(project: Proj
 
 def test_a_history_of_another_program_is_a_table_as_others(project: Project) -> None:
     project.sql("create schema auth; create schema site; create table site.schema_version (version int); insert into site.schema_version values (7);"
-                "create table auth.schema_version (installed_rank int, version text, type text, success bool);"
+                "create table auth.schema_version (installed_rank int primary key, version varchar(50), type varchar(20), success bool);"
                 "insert into auth.schema_version values (0, '0', 'SCHEMA', true), (1, '20180613120215847', 'SQL', true), (2, '3', 'SQL', false)", user="lmis")
     try:
         counted = activity_note.count(database.resolve_connection(project.connection_options()), 30)

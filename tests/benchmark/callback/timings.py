@@ -37,8 +37,9 @@ class CallbackModule(CallbackBase):
         self.stream.write(json.dumps({"event": event, "at": time.time(), "cpu": cpu, **facts}) + "\n")
 
     def v2_playbook_on_task_start(self, task, is_conditional) -> None:
-        """Called before each task; the step stands in a variable of the block that the task is in."""
-        self.write("task", name=task.get_name().rpartition(" : ")[2], step=task.get_vars().get("openlmis__step"))
+        """Called before each task."""
+        step = task.args.get("step") if task.action == "openlmis.operations.run_step" else None
+        self.write("task", name=task.get_name().rpartition(" : ")[2], step=step)
 
     def v2_runner_on_ok(self, result) -> None:
         """Called when a task has ended; some modules tell how long their work took."""

@@ -101,6 +101,7 @@ class Backup(Step):
         self.dumped: Dict[str, Any] = {}
         if self.untouched() and self.site["backup"] == DUMP:
             self.dumped = dump.back_up(self.options(self.dest), False, self.context.progress)
+            self.context.duration = self.dumped["duration"]
         elif self.untouched():
             os.makedirs(self.dest, mode=0o700)
 

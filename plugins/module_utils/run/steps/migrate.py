@@ -57,6 +57,7 @@ class MigrateContactDetails(Step):
         module = context.module
         copy = contact_details.migrate({**context.site, **LIMITS}, False, module._diff, module.warn, context.progress)
         context.say(copy["msg"])
+        context.duration = copy["duration"]
         context.diff += [copy["diff"]] if "diff" in copy else []
         self.refuse_what_is_not_understood(copy)
         return {name: copy[name] for name in KEPT}

@@ -86,16 +86,16 @@ class Failed(Step):
         lines += [f"Not begun {', '.join(unbegun)}; the command to go on comes to them, too"] if unbegun else []
         if noted and journal.content is not None:
             journal.save(journals.failed(journal.content, finding, now(), learned(context.told["failed"])))
-            result = write(context, finding, lines) if facts else {**result, **self.unseen(lines)}
+            result = write(context, finding, lines) if facts else {**result, **self.unseen(finding, lines)}
         else:
             context.say("\n", *lines)
         first = lines[0].partition("FAILED")[2].strip() or lines[0]
         return {**result, "sentence": f"{first} What was found, the server's state, and the commands to go on and back stand above."}
 
-    def unseen(self, lines: List[str]) -> Dict[str, Any]:
+    def unseen(self, finding: str, lines: List[str]) -> Dict[str, Any]:
         """Write the report of a server that cannot be looked at."""
         self.context._looked = (None, {})  # type: ignore[assignment]
-        return write(self.context, "", lines)
+        return write(self.context, finding, lines)
 
 
 def reason(failed: Mapping[str, Any]) -> str:

@@ -42,5 +42,6 @@ class Wait(Step):
         before = rollback.manifest(self.context) if self.context.going_back else self.journal.data("pull", first=True)
         ready = wait.wait(options(self.context, before.get("exited") or []), False, self.context.progress)
         self.context.say(ready["msg"])
+        self.context.duration = ready["duration"]
         self.context.forget()
         return {"components": ready["components"]}
