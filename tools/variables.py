@@ -14,6 +14,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 SPECS = ROOT / "roles/openlmis/meta/argument_specs.yml"
 PAGE = ROOT / "docs/variables.md"
+# These take every variable of their playbook, to look at it before anything is changed.
+CHECKS = ("check", "check_rollback")
 HEAD = """\
 <!--
 Copyright (c) 2026 openlmis.operations contributors
@@ -25,19 +27,20 @@ Written by `make docs` from roles/openlmis/meta/argument_specs.yml.
 # Variables
 
 Every variable of the role `openlmis.operations.openlmis`, in the inventory or with `--extra-vars`. A variable without a default is found
-by itself or not needed, unless it says *required*. The last column names the verbs that read it, where not nearly all do.
+by itself or not needed, unless it says *required*. The last column names the entry points that use it, where not nearly all do. `check` and
+`check_rollback` look at every variable of their playbook before anything is changed.
 
-| variable | type | default | meaning | read by |
+| variable | type | default | meaning | used by |
 |---|---|---|---|---|
 """
 
 
 def variables(specs: dict) -> dict[str, dict]:
-    """Each variable with its option, in the order in which the specs name them, and `verbs` that take it."""
+    """Each variable with its option, in the order in which the specs name them, and `entries`, the entry points that take it."""
     found: dict[str, dict] = {}
-    for verb, spec in specs.items():
+    for entry, spec in specs.items():
         for name, option in (spec.get("options") or {}).items():
-            found.setdefault(name, {**option, "verbs": []})["verbs"].append(verb)
+            found.setdefault(name, {**option, "entries": []})["entries"].append(entry)
     return found
 
 
@@ -66,8 +69,9 @@ def page(specs: dict) -> str:
     taking = sum(1 for spec in specs.values() if spec.get("options"))
     rows = []
     for name, option in variables(specs).items():
-        verbs = option["verbs"]
-        some = "" if len(verbs) >= taking - 3 else ", ".join(f"`{verb}`" for verb in verbs)
+        entries = option["entries"]
+        using = [entry for entry in entries if entry not in CHECKS] or entries
+        some = "" if len(entries) >= taking - 3 else ", ".join(f"`{entry}`" for entry in using)
         rows.append(f"| `{name}` | {kind(option)} | {default(option)} | {meaning(option)} | {some} |\n")
     return HEAD + "".join(rows)
 
