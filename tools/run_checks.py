@@ -194,8 +194,8 @@ if surplus or missing:
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
 SECOND = (
-    "test_distribution.py", "test_expected.py", "test_faults.py", "test_journal.py",
-    "test_rehearse.py", "test_rehearsing.py", "test_restore.py",
+    "test_distribution.py", "test_expected.py", "test_faults.py", "test_rehearse.py",
+    "test_rehearsing.py", "test_restore.py",
 )
 THIRD = ("test_upgrade.py", "test_wait_and_smoke.py")
 FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py")

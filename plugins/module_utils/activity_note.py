@@ -13,7 +13,7 @@ from typing import Any, Dict, Mapping
 from ansible_collections.openlmis.operations.plugins.module_utils import activity, backups, counting, database
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
-NAME = "openlmis.operations database_activity"
+NAME = "openlmis.operations maintenance_off"
 
 
 def count(settings: database.ConnectionSettings, seconds: int) -> Dict[str, Any]:

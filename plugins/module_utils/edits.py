@@ -34,7 +34,7 @@ class Edit(NamedTuple):
     source: Optional[str] = None
 
     def told(self) -> Dict[str, str]:
-        """Return the edit as an option of the module edit_files: without what it does not have, which would count as given."""
+        """Return the edit as a fact: without what it does not have."""
         return {key: value for key, value in self._asdict().items() if value is not None}
 
 

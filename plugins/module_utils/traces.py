@@ -15,7 +15,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils import backups
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
-# As keep_images names what a run keeps.
+# As C(images.keep) names what a run keeps.
 KEPT = re.compile(r"openlmis-operations/(?P<service>[^:]+):before-(?P<run>\d{8}T\d{6}Z)$")
 
 

@@ -48,7 +48,8 @@ options:
     default: true
   baseline:
     description:
-      - What M(openlmis.operations.database_activity) returned before users were let in.
+      - What the database had seen before users were let in, as the step C(maintenance_off) of an upgrade notes it in
+        C(activity-<run>.json) of its state directory.
       - Without it nobody can tell what they did, which counts as work.
     type: dict
   discard_changes:
@@ -77,7 +78,6 @@ attributes:
 seealso:
   - module: openlmis.operations.database_backup
   - module: openlmis.operations.backup_manifest
-  - module: openlmis.operations.database_activity
 """
 
 EXAMPLES = r"""
@@ -124,9 +124,17 @@ hashed:
   returned: success
   type: int
 activity:
-  description: What was written since the baseline, as M(openlmis.operations.database_activity) returns it. It is only in the failed one now.
+  description: What was written since the baseline. It is only in the failed one now.
   returned: when users were let in
   type: dict
+  contains:
+    unknown:
+      description: Why it cannot be told what was written; empty when it can.
+      type: str
+    tables:
+      description: The tables that were written to, each with the C(rows) written and C(deleted).
+      type: dict
+      sample: {"requisition.requisitions": {"rows": 3, "deleted": 0}}
 lines:
   description: What is restored and what is lost, in words.
   returned: success

@@ -99,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lines:
-  description: What the step says.
+  description: What the step says. Its action shows the lines and takes them out of the result.
   returned: always
   type: list
   elements: str
@@ -111,6 +111,57 @@ site_tasks:
   description: Whether the site's own tasks come next, and then the rest of the step.
   returned: success
   type: bool
+refused:
+  description: Why the run must not begin; empty where it may.
+  returned: from V(check) and V(check_rollback)
+  type: list
+  elements: str
+nothing_to_do:
+  description: Why there is nothing to do; empty where there is.
+  returned: from V(check) and V(check_rollback)
+  type: str
+question:
+  description: What is asked before users are kept out.
+  returned: from V(check) and V(check_rollback)
+  type: str
+table:
+  description: What the check found. It returns all that M(openlmis.operations.upgrade_check) does.
+  returned: from V(check)
+  type: list
+  elements: str
+further:
+  description: Whether more than files and backup can be looked at before anything is changed.
+  returned: from V(check_rollback)
+  type: bool
+under_way:
+  description: Whether there is a run to resume.
+  returned: from V(resume)
+  type: bool
+journal:
+  description: The journal of the run that is resumed, none without one.
+  returned: from V(resume)
+  type: dict
+folder:
+  description: The backup's folder, with its C(files) and C(links); none where no new one was to be made.
+  returned: from V(backup)
+  type: str
+fetch:
+  description: Files of the report to fetch, each with C(src) on the host and C(dest) on the controller.
+  returned: from V(report) and V(failed)
+  type: list
+  elements: dict
+sentence:
+  description: What the playbook fails with.
+  returned: from V(failed)
+  type: str
+summary:
+  description: The seconds of every step, with the C(run_id), whether that run is C(under_way), and what it had C(begun) with.
+  returned: from V(rehearsal_summary)
+  type: dict
+held_by:
+  description: The controller that works on the run.
+  returned: when that is another one
+  type: dict
 """
 
 from typing import Any, Dict
