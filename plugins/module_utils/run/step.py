@@ -109,6 +109,8 @@ class Context:
         self.lines: List[str] = []
         self.changed = False
         self.diff: List[Dict[str, str]] = []
+        # How long the work itself took, in seconds, where something tells.
+        self.duration: Any = None
         self._looked: Optional[Tuple[server.Look, Dict[str, Any]]] = None
 
     @property
@@ -209,6 +211,8 @@ class Step:
             self.begin()
             if self.site_tasks():
                 return {"site_tasks": True}
+        # Somebody may have taken the run over while the site's own tasks went on.
+        journals.require_held(journal.content, {**context.run, "path": journal.path}, step_ends=True)
         data = self.work()
         problem = self.shortfall()
         if problem:
