@@ -15,7 +15,6 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.steps impo
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import firewall
 
 TARGET = "target"
-REFUSED = "Refused; the server is as it was."
 
 
 class Check(Step):
@@ -24,7 +23,7 @@ class Check(Step):
     name = "check"
 
     def run(self) -> Dict[str, Any]:
-        """Return what was found; raise OperationError, with it as facts, when the upgrade must not begin."""
+        """Return what was found, and in C(refused) why the upgrade must not begin."""
         context = self.context
         self.look_at_rehearsal_report()
         # In check mode a journal that was lost is not written again.
@@ -33,7 +32,7 @@ class Check(Step):
         found = preflight.check({**context.site, "resumed": resumed})
         context.say(*found["table"])
         if found["refused"]:
-            raise OperationError(f"{REFUSED} {' '.join(found['refused'])}", **found)
+            return {**found, "nothing_to_do": "", "question": ""}
         done = found["server"]["state"] == TARGET and not self.journal.under_way
         if not self.journal.under_way and not done:
             # What it refuses, such as a host without iptables, is better known before the question than after it.
@@ -65,7 +64,7 @@ class CheckRollback(Step):
     name = "check_rollback"
 
     def run(self) -> Dict[str, Any]:
-        """Return what would be done; raise OperationError when the rollback must not begin."""
+        """Return what would be done, and in C(refused) why the rollback must not begin."""
         context, site = self.context, self.site
         # Once: a database that is gone does not come by waiting.
         context.look(0, look_by_backup=site["rollback_backup"], look_by_backup_in=site["backup_dir"])
@@ -78,10 +77,9 @@ class CheckRollback(Step):
                 lines = restore.into_place(rollback.restore_options(context, planned), True, context.progress)["lines"]
         if planned["lines"]:
             context.say(facts["project"]["unreadable"], *planned["lines"], *lines)
-        if planned["refused"]:
-            raise OperationError(f"{REFUSED} {' '.join(planned['refused'])}")
         name, unreadable = self.site["name"], bool(facts["project"]["unreadable"])
         return {
+            "refused": planned["refused"],
             "nothing_to_do": planned["nothing"],
             "question": f"{name} goes offline now and back to OpenLMIS {planned['release']}, as said above.",
             "unreadable": unreadable,
