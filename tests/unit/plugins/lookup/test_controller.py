@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 
 import pytest
+from ansible.plugins.loader import lookup_loader
 from ansible_collections.openlmis.operations.plugins.lookup import controller
 
 
@@ -83,6 +85,28 @@ def test_a_process_is_known_by_its_number_and_its_beginning():
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     assert not controller.alive(gone.pid, None)
+
+
+def test_a_run_is_free_when_its_process_on_this_controller_is_gone_and_never_because_of_one_elsewhere():
+    me = {"host": socket.gethostname(), "user": "operator", "pid": os.getpid(), "started": controller.started(os.getpid())}
+    assert not controller.is_gone(me)
+    assert controller.is_gone({**me, "started": me["started"] - 1})
+    assert not controller.is_gone({**me, "started": me["started"] - 1, "host": "office"})
+    assert not controller.is_gone({})
+
+
+def test_what_the_lookup_tells(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(controller, "CLIARGS", {"args": ("upgrade-3.4.yml",), "inventory": ("inventory.yml",), "check": True})
+    (told,) = lookup_loader.get("openlmis.operations.controller").run([], {"inventory_hostname": "lmis", "ansible_play_hosts_all": ["lmis", "other"]})
+    assert set(told) == {"holder", "commands", "rehearsed"}
+    assert not controller.is_gone(told["holder"])
+    assert told["commands"] == {
+        "resume": f"cd {tmp_path} && ansible-playbook --inventory inventory.yml upgrade-3.4.yml",
+        "rollback": f"cd {tmp_path} && ansible-playbook --inventory inventory.yml --limit lmis rollback-3.4.yml",
+        "upgrade": None,
+    }
+    assert told["rehearsed"] == {"seconds": {}, "problem": ""}
 
 
 def test_a_step_of_a_rehearsal_has_every_time_that_it_took(tmp_path):

@@ -16,16 +16,17 @@ PLAN = ["pull", "maintenance_on", "stop", "backup"]
 ME = {"host": "laptop", "user": "operator", "pid": 7, "started": 70}
 OTHER = {"host": "office", "user": "operator", "pid": 8, "started": 80}
 IDENTITY = {"name": "open_lmis", "oid": 16384, "system_identifier": "1", "mounts": {"/data": "abc"}}
+PATH = "/state/journal.json"
 COMMANDS = {"resume": "go on", "rollback": "go back"}
 
 
 def begin(journal, step, second, **options):
-    params = {"step": step, "phase": "upgrade", "plan": [], "run": {}, "holder": ME, "take_over": False, "commands": {}}
+    params = {"step": step, "phase": "upgrade", "plan": [], "run": {}, "holder": ME, "take_over": False, "commands": {}, "path": PATH}
     return journals.started(journal, {**params, **options}, AT.format(second))
 
 
 def end(journal, step, second, data=None, run=None, holder=ME):
-    params = {"step": step, "data": data or {}, "run": run or {}, "holder": holder, "path": "/state/journal.json"}
+    params = {"step": step, "data": data or {}, "run": run or {}, "holder": holder, "path": PATH}
     return journals.done(journal, params, AT.format(second))
 
 
@@ -106,7 +107,7 @@ def test_a_step_needs_the_one_before_it():
     text = end(begin(None, "pull", 0, plan=PLAN), "pull", 1)
     with pytest.raises(OperationError, match="stop was asked for, and the journal says that maintenance_on"):
         begin(text, "stop", 2, plan=PLAN)
-    with pytest.raises(OperationError, match="without --tags"):
+    with pytest.raises(OperationError, match="There is no journal /state/journal.json, and step backup was asked for.*stop.*without --tags"):
         begin(None, "backup", 2, plan=PLAN)
     text = end(begin(text, "maintenance_on", 2, plan=PLAN), "maintenance_on", 3)
     assert begin(text, "stop", 4, plan=PLAN)["steps"][-1]["step"] == "stop"
@@ -116,7 +117,12 @@ def test_a_run_in_other_hands_is_refused_with_who_and_when():
     text = begin(None, "stop", 0, holder=OTHER)
     with pytest.raises(OperationError, match=r"20260102T190000Z was started by operator@office \(process 8\), last seen with step stop at 2026"):
         begin(text, "stop", 1)
-    assert begin(text, "stop", 1, take_over=True)["holder"] == ME
+    with pytest.raises(OperationError) as refused:
+        begin(text, "stop", 1)
+    assert refused.value.facts == {"held_by": OTHER}
+    taken = begin(text, "stop", 1, take_over=True)
+    assert (taken["holder"], taken["holders"]) == (ME, [OTHER, ME])
+    assert begin(taken, "backup", 2)["holders"] == [OTHER, ME]
     assert begin(journals.failed(text, "no", AT.format(1)), "pull", 2)["holder"] == ME
 
 
@@ -308,15 +314,27 @@ def test_a_run_that_was_taken_over_is_not_written_to_by_the_controller_before():
     taken = begin(text, "stop", 1, holder=OTHER, take_over=True)
     released = journals.failed(taken, "no", AT.format(2))
     over = dict(taken, finished=AT.format(2), holder={})
-    for journal, said in ((taken, "taken over by operator@office"), (released, "has stopped since"), (over, "has ended since"), (None, "has lost its journal")):
+    for journal, said in ((taken, "taken over by operator@office"), (released, "has stopped since"), (over, "has ended since")):
         with pytest.raises(OperationError, match=said):
             end(journal, "stop", 3)
         with pytest.raises(OperationError, match=said):
-            begin(journal, "backup", 3, held=True, take_over=True, path="/state/journal.json")
+            begin(journal, "backup", 3, take_over=True)
+    with pytest.raises(OperationError, match="has lost its journal, /state/journal.json"):
+        end(None, "stop", 3)
     with pytest.raises(OperationError, match="taken over by"):
         journals.finished(taken, {"holder": ME, "path": "", "outcome": "upgraded"}, AT.format(3))
     assert end(taken, "stop", 3, holder=OTHER)["steps"][-1]["finished"]
     assert journals.finished(text, {"holder": ME, "path": "", "outcome": "upgraded"}, AT.format(3))["holder"] == {}
+
+
+def test_a_run_that_has_failed_goes_on_with_the_controller_that_had_it_last_or_another():
+    failed = journals.failed(begin(None, "stop", 0), "no", AT.format(1))
+    assert begin(failed, "stop", 2)["holder"] == ME
+    again = journals.failed(begin(failed, "stop", 2, holder=OTHER), "no", AT.format(3))
+    assert again["holders"] == [ME, OTHER]
+    assert begin(again, "stop", 4, holder=OTHER)["holder"] == OTHER
+    with pytest.raises(OperationError, match="was taken over and has stopped since"):
+        begin(again, "stop", 4)
 
 
 def test_a_run_that_has_stopped_nothing_is_no_run_and_the_next_pull_begins_another():
@@ -329,7 +347,7 @@ def test_a_run_that_has_stopped_nothing_is_no_run_and_the_next_pull_begins_anoth
     # The next step by itself still finds the images fetched, and makes a run of it.
     assert journals.under_way(begin(released, "maintenance_on", 8, plan=PLAN))
     with pytest.raises(OperationError, match="was started by operator@office"):
-        begin(dict(text, holder=OTHER), "pull", 8, plan=PLAN)
+        begin(end(begin(None, "pull", 0, holder=OTHER), "pull", 1, holder=OTHER), "pull", 8, plan=PLAN)
 
 
 FACTS = {
@@ -484,57 +502,27 @@ def test_what_there_is_to_go_back_to(data, said):
     assert journals.describe_backup(journal) == said
 
 
-def note(journal, state, writes=True, **options):
-    params = {"path": "/state/journal.json", "state": state, "step": "stop", "phase": "upgrade", "plan": [], "reached": False, "database": {}}
-    params.update(expected=True, otherwise="", data={}, run={"database": IDENTITY}, holder=ME, take_over=False, commands={})
-    return journals.noted(journal, {**params, **options}, AT.format(1), writes)
-
-
-def expect(journal, skip=False, **options):
-    params = {"path": "/state/journal.json", "database": {}, "expected": True, "otherwise": "not so", **options}
-    journals.require_expected(journal, params, skip)
-
-
-def test_a_step_is_noted_from_its_beginning_to_its_end():
-    text, told = note(None, "started")
-    assert told == {"skip": False}
-    assert [step["finished"] for step in text["steps"]] == [None]
-    assert note(text, "read") == (text, {})
-    text, told = note(text, "done")
-    assert (told, journals.finished_steps(text, "upgrade")) == ({}, {"stop"})
-    assert note(text, "started", reached=True) == (text, {"skip": True})
-
-
-def test_nothing_is_noted_in_check_mode():
-    assert note(None, "started", writes=False) == (None, {"skip": False})
-    assert note(None, "done", writes=False, database={"identity": "another"}, expected=False) == (None, {})
-
-
-def test_a_step_that_has_not_done_what_it_should_does_not_end():
-    text, _told = note(None, "started")
-    with pytest.raises(OperationError, match="^still there$"):
-        note(text, "done", expected=False, otherwise="still there")
-    with pytest.raises(OperationError, match="another one"):
-        note(text, "done", database={"identity": {**IDENTITY, "oid": 1}})
-    assert text["steps"][0]["finished"] is None
+def expect(journal, identity, error=None):
+    journals.require_database(journal, {"identity": identity, "error": error}, PATH)
 
 
 def test_another_database_is_told_from_the_one_that_the_run_began_with():
-    text, _told = note(None, "started")
-    expect(text, database={"identity": dict(IDENTITY), "error": None})
-    expect(text, database={})
+    text = begin(None, "stop", 0, run={"database": IDENTITY})
+    expect(text, dict(IDENTITY))
     with pytest.raises(OperationError, match=r"another one, .*'oid': 1.*16384.* is expected.*move the journal /state/journal.json away"):
-        expect(text, database={"identity": {**IDENTITY, "oid": 1}, "error": None})
+        expect(text, {**IDENTITY, "oid": 1})
     with pytest.raises(OperationError, match="^it does not answer$"):
-        expect(text, database={"identity": None, "error": "it does not answer"})
+        expect(text, None, "it does not answer")
     with pytest.raises(OperationError, match="another one"):
-        expect(text, skip=True, database={"identity": None, "error": None})
+        expect(text, None)
 
 
-def test_what_is_skipped_expects_nothing():
-    expect(None, skip=True, expected=False)
-    with pytest.raises(OperationError, match="not so"):
-        expect(None, expected=False)
+def test_a_run_written_again_over_a_database_that_did_not_answer_takes_the_one_that_does():
+    text = end(begin(None, "pull", 0, run={"database": None}), "pull", 1, {"recovered": True})
+    expect(text, IDENTITY)
+    known = dict(text, steps=[dict(text["steps"][0], data={})])
+    with pytest.raises(OperationError, match="another one"):
+        expect(known, IDENTITY)
 
 
 def test_counts_are_numbers_whichever_ansible_core_hands_them_on():

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.modules import rollback_plan as plans
+from ansible_collections.openlmis.operations.plugins.module_utils import rollback as plans
 
 IDENTITY = {"name": "open_lmis", "oid": 1, "system_identifier": "2", "mounts": {"/data": "old"}}
 RELEASE = {"upgrades_from": {"3.3.1": {"auth": "3.2.0"}}, "services_added": {"redis": "redis:3.2.12"}}

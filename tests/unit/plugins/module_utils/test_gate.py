@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import gate
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.modules import gate
 
 
 @pytest.mark.parametrize("host", ["tcp://192.0.2.1:2376", "tcp://localhost:2375", "ssh://lmis"])

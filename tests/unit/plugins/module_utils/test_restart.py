@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.modules.restart_policy import (
+from ansible_collections.openlmis.operations.plugins.module_utils.restart import (
     Policy,
     current_policy,
     rendered_policy,

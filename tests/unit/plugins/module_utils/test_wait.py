@@ -9,8 +9,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils.wait import Question, Wait, intention
 from ansible_collections.openlmis.operations.plugins.module_utils.web import Component, Version
-from ansible_collections.openlmis.operations.plugins.modules.wait_for_release import Question, Wait, intention
 
 
 def test_a_question_is_asked_aside_and_keeps_its_answer():

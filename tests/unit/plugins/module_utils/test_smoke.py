@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.smoke import Failed, Result, SmokeTest, summary
 from ansible_collections.openlmis.operations.plugins.module_utils.web import Component
-from ansible_collections.openlmis.operations.plugins.modules.smoke_test import Failed, Result, SmokeTest, summary
 
 CLIENT = "Basic " + base64.b64encode(b"user-client:changeme").decode()
 PARAMS = {

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import images
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.modules import pull_images
-from ansible_collections.openlmis.operations.plugins.modules.pull_images import Layers
+from ansible_collections.openlmis.operations.plugins.module_utils.images import Layers
 
 MIB = 2**20
 # As Docker says it, one layer here already.
@@ -50,6 +50,18 @@ def test_an_engine_that_goes_away_between_two_lines_is_told_in_words(monkeypatch
         yield SAID[0]
         raise urllib3.exceptions.ProtocolError("Connection broken")
 
-    monkeypatch.setattr(pull_images, "said_lines", cut_off)
+    monkeypatch.setattr(images, "said_lines", cut_off)
     with pytest.raises(OperationError, match="Image openlmis/auth:4.0.0 cannot be fetched: Docker said: Connection broken"):
-        pull_images.fetch(None, "openlmis/auth:4.0.0", Layers())
+        images.fetch(None, "openlmis/auth:4.0.0", Layers())
+
+
+IMAGES = {"auth": {"id": "sha256:a", "name": "openlmis/auth:3.2.0"}, "nginx": {"id": "sha256:n", "name": "openlmis/nginx:4"}}
+
+
+def test_every_service_s_image_gets_a_name():
+    assert images.missing_names(IMAGES, "before-1", []) == {"openlmis-operations/auth": "sha256:a", "openlmis-operations/nginx": "sha256:n"}
+
+
+def test_a_name_that_is_there_stays():
+    present = ["openlmis-operations/nginx:before-1", "openlmis-operations/auth:before-0"]
+    assert images.missing_names(IMAGES, "before-1", present) == {"openlmis-operations/auth": "sha256:a"}

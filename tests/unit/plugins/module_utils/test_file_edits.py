@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 import os
+from unittest import mock
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.openlmis.operations.plugins.module_utils import edits
-from ansible_collections.openlmis.operations.plugins.modules import edit_files
+from ansible.module_utils import basic
+from ansible_collections.openlmis.operations.plugins.module_utils import edits, file_edits
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 
 EDIT = {"path": "/o/.env", "regexp": r"^(OL_AUTH_VERSION=)\S*", "replace": r"\g<1>4.0.0", "summary": "auth"}
 
@@ -35,22 +36,23 @@ def test_edits_of_one_file_follow_each_other():
 
 
 def test_the_diff_holds_no_neighbour():
-    assert edit_files.changed_lines("PASSWORD=x\nV=1\n", "PASSWORD=x\nV=2\n") == ("V=1\n", "V=2\n")
+    assert file_edits.changed_lines("PASSWORD=x\nV=1\n", "PASSWORD=x\nV=2\n") == ("V=1\n", "V=2\n")
 
 
 def test_the_diff_holds_no_secret_of_a_changed_line():
-    before, after = edit_files.changed_lines("JAVA_OPTS: -Ddb.password=hunter2 -Dold\n", "JAVA_OPTS: -Ddb.password=hunter2\n")
+    before, after = file_edits.changed_lines("JAVA_OPTS: -Ddb.password=hunter2 -Dold\n", "JAVA_OPTS: -Ddb.password=hunter2\n")
     assert "hunter2" not in before + after
     assert "-Dold" in before
 
 
-def run(planned, capsys, **options):
-    with patch_module_args({"edits": planned, **options}), pytest.raises(SystemExit):
-        edit_files.main()
-    return json.loads(capsys.readouterr().out)
+def make(planned, check_mode=False):
+    # As ansible.module_utils.testing does, which the oldest ansible-core has not.
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"_ansible_check_mode": check_mode}}).encode()
+    with mock.patch.multiple(basic, create=True, _ANSIBLE_ARGS=given, _ANSIBLE_PROFILE="legacy"):
+        return file_edits.make(basic.AnsibleModule({}, supports_check_mode=True), planned)
 
 
-def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path, capsys):
+def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path):
     (tmp_path / "there.env").write_bytes(b"# M\xe9xico\nAPI_CODE=old\n")
     os.chmod(tmp_path / "there.env", 0o640)
     (tmp_path / "prepared").write_text("API_CODE=new\n")
@@ -58,32 +60,42 @@ def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path,
     planned = [
         {"path": str(tmp_path / name), "source": str(tmp_path / "prepared"), "summary": name} for name in ("there.env", "config/new.env")
     ]
-    assert run(planned, capsys, _ansible_check_mode=True)["edits"] == ["there.env", "config/new.env"]
+    assert make(planned, check_mode=True)["edits"] == ["there.env", "config/new.env"]
     assert not (tmp_path / "config").exists()
-    result = run(planned, capsys, _ansible_diff=True)
-    assert result["changed"]
-    assert "API_CODE" not in str(result["diff"])
+    made = make(planned)
+    assert made["changed"] == [edit["path"] for edit in planned]
+    assert "API_CODE" not in str(made["diff"])
     assert [(tmp_path / one).read_text() for one in ("there.env", "config/new.env")] == ["API_CODE=new\n"] * 2
     assert [os.stat(tmp_path / one).st_mode & 0o777 for one in ("there.env", "config/new.env")] == [0o640, 0o600]
-    assert run(planned, capsys)["changed"] is False
+    assert make(planned) == {"edits": [], "changed": [], "diff": []}
 
 
-def test_planned_edits_are_what_the_module_takes(tmp_path, capsys):
+def test_planned_edits_are_made_as_they_are_told(tmp_path):
     (tmp_path / ".env").write_text("V=1\n")
     (tmp_path / "prepared").write_text("V=2\n")
     replacement = edits.Edit(str(tmp_path / ".env"), "V=.", "V=3", "by a pattern")
     whole = edits.Edit(str(tmp_path / "whole.env"), None, None, "whole", str(tmp_path / "prepared"))
-    assert run([replacement.told(), whole.told()], capsys)["edits"] == ["by a pattern", "whole"]
+    assert make([replacement.told(), whole.told()])["edits"] == ["by a pattern", "whole"]
+    assert [(tmp_path / one).read_text() for one in (".env", "whole.env")] == ["V=3\n", "V=2\n"]
 
 
-def test_a_file_that_is_gone_is_said(tmp_path, capsys):
-    result = run([{**EDIT, "path": str(tmp_path / ".env")}], capsys)
-    assert result["failed"]
-    assert f"{tmp_path}/.env cannot be changed (No such file or directory)" in result["msg"]
+def test_what_a_link_points_to_is_changed_and_not_the_link(tmp_path):
+    (tmp_path / "shared.env").write_text("V=1\n")
+    os.symlink("shared.env", tmp_path / ".env")
+    make([edits.Edit(str(tmp_path / ".env"), "V=.", "V=3", "v").told()])
+    assert (tmp_path / "shared.env").read_text() == "V=3\n"
+    assert os.readlink(tmp_path / ".env") == "shared.env"
 
 
-def test_a_changed_line_may_hold_bytes_that_are_no_utf_8(tmp_path, capsys):
+def test_a_file_that_is_gone_is_said_and_no_other_is_changed(tmp_path):
+    (tmp_path / "other").write_text("OL_AUTH_VERSION=3.2.0\n")
+    with pytest.raises(OperationError, match=r"/\.env cannot be changed \(No such file or directory\)"):
+        make([{**EDIT, "path": str(tmp_path / "other")}, {**EDIT, "path": str(tmp_path / ".env")}])
+    assert (tmp_path / "other").read_text() == "OL_AUTH_VERSION=3.2.0\n"
+
+
+def test_a_changed_line_may_hold_bytes_that_are_no_utf_8(tmp_path):
     (tmp_path / ".env").write_bytes(b"V=1 # Mo\xe7ambique\n")
     edit = {"path": str(tmp_path / ".env"), "regexp": "=1", "replace": "=2", "summary": "v"}
-    assert run([edit], capsys, _ansible_diff=True)["diff"][0]["after"] == "V=2 # Mo?ambique\n"
+    assert make([edit])["diff"][0]["after"] == "V=2 # Mo?ambique\n"
     assert (tmp_path / ".env").read_bytes() == b"V=2 # Mo\xe7ambique\n"

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import override
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.modules import out_of_order_override
 
 RENDERED = {
     "services": {"requisition": {"environment": {"JAVA_OPTS": "-Xmx1g -Dx=a$b"}}, "auth": {"environment": None}}
@@ -14,24 +14,22 @@ RENDERED = {
 
 
 def test_the_option_comes_behind_what_compose_renders():
-    assert out_of_order_override.override(RENDERED, ["requisition"]) == {
+    assert override.override(RENDERED, ["requisition"]) == {
         "services": {"requisition": {"environment": {"JAVA_OPTS": "-Xmx1g -Dx=a$$b -Dflyway.out-of-order=true"}}}
     }
-    assert out_of_order_override.override(RENDERED, ["auth"])["services"]["auth"]["environment"] == {
+    assert override.override(RENDERED, ["auth"])["services"]["auth"]["environment"] == {
         "JAVA_OPTS": "-Dflyway.out-of-order=true"
     }
 
 
 def test_an_opposite_option_gives_way():
     rendered = {"services": {"requisition": {"environment": {"JAVA_OPTS": "-Dflyway.out-of-order=false -Xmx1g"}}}}
-    value = out_of_order_override.override(rendered, ["requisition"])["services"]["requisition"]["environment"][
-        "JAVA_OPTS"
-    ]
-    assert value == "-Xmx1g -Dflyway.out-of-order=true"
+    made = override.override(rendered, ["requisition"])
+    assert made["services"]["requisition"]["environment"] == {"JAVA_OPTS": "-Xmx1g -Dflyway.out-of-order=true"}
 
 
 def test_a_service_that_is_not_there_is_named():
     with pytest.raises(
         OperationError, match=r"Service stock is not in the Compose configuration \(auth, requisition are\)"
     ):
-        out_of_order_override.override(RENDERED, ["stock"])
+        override.override(RENDERED, ["stock"])

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.openlmis.operations.plugins.modules import database_volume
+from ansible_collections.openlmis.operations.plugins.module_utils import volume
 
 RENDERED = {
     "services": {
@@ -15,19 +15,19 @@ RENDERED = {
 
 
 def test_a_host_is_a_service_by_any_of_its_names():
-    assert database_volume.service_called(RENDERED, "db") == "db"
-    assert database_volume.service_called(RENDERED, "the-database") == "other"
-    assert database_volume.service_called(RENDERED, "pg") == "other"
-    assert database_volume.service_called(RENDERED, "rds.example.org") is None
+    assert volume.service_called(RENDERED, "db") == "db"
+    assert volume.service_called(RENDERED, "the-database") == "other"
+    assert volume.service_called(RENDERED, "pg") == "other"
+    assert volume.service_called(RENDERED, "rds.example.org") is None
 
 
 def test_only_volumes_that_no_file_declares_have_to_be_named():
     mounts = {"/data": "f00", "/etc/postgresql": "declared", "/srv": "/srv/on/host"}
-    assert database_volume.undeclared(RENDERED["services"]["db"], mounts) == {"/data": "f00"}
+    assert volume.undeclared(RENDERED["services"]["db"], mounts) == {"/data": "f00"}
 
 
 def test_the_file_mounts_each_volume_where_it_was():
-    found = database_volume.override("db", {"/data": "f00", "/b": "ba4"})
+    found = volume.override("db", {"/data": "f00", "/b": "ba4"})
     assert found["services"] == {"db": {"volumes": ["openlmis_database_0:/b", "openlmis_database_1:/data"]}}
     assert found["volumes"]["openlmis_database_1"] == {"external": True, "name": "f00"}
     assert found["volumes"]["openlmis_database_0"] == {"external": True, "name": "ba4"}
