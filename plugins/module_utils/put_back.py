@@ -80,10 +80,12 @@ def put_back(backup: str, project_src: str, aside: str) -> List[str]:
                 current = os.path.join(dest, path)
                 if not same(os.path.join(source, path), current):
                     differing.append(path if part == "files" else current)
+                    os.makedirs(os.path.join(aside, part), mode=0o700, exist_ok=True)
                     keep(current, os.path.join(aside, part, path))
                     copy(os.path.join(source, path), current)
         for path in added(backup, project_src):
             differing.append(path)
+            os.makedirs(os.path.join(aside, "files"), mode=0o700, exist_ok=True)
             keep(os.path.join(project_src, path), os.path.join(aside, "files", path))
             os.unlink(os.path.join(project_src, path))
     except OSError as error:
@@ -97,5 +99,4 @@ def put_back(backup: str, project_src: str, aside: str) -> List[str]:
 def keep(current: str, kept: str) -> None:
     """Keep a copy of a file or link that is about to be replaced, unless there is one."""
     if os.path.lexists(current) and not os.path.lexists(kept):
-        os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
         copy(current, kept)
