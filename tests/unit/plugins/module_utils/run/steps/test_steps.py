@@ -1,0 +1,311 @@
+# Copyright (c) 2026 openlmis.operations contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the steps make of the facts; what they do to a server is tested on one."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
+from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import wait
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.backup import Backup
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.migrate import MigrateContactDetails
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.pull import Pull
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.rehearsal import Begin, Over, Summary
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.resume import Ways
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.start import Start
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.stop import Stop
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.versions import SetVersions
+
+OTHER = {"host": "office", "user": "operator", "pid": 8, "started": 80}
+
+
+def before(step, phase=UPGRADE):
+    """Return the steps before one."""
+    return PLANS[phase][: PLANS[phase].index(step)]
+
+
+# -- pull ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("missing", "reached", "said"), [([], True, []), (["redis:3.2.12"], False, ["Would fetch redis:3.2.12."])])
+def test_images_are_there_or_would_be_fetched(place, missing, reached, said):
+    place.facts["images_to_pull"] = missing
+    step = Pull(place.context())
+    assert (step.reached(), step.intention()) == (reached, said)
+    assert ("redis:3.2.12 is not on this host after it was fetched" in step.shortfall()) is not reached
+
+
+# -- stop ------------------------------------------------------------------------------------------------------------
+
+
+def stop(place, **options):
+    """Return what the step would remove and stop."""
+    step = Stop(place.context(**options))
+    assert step.reached() is not bool(step.removed() + step.paused())
+    return step.removed(), step.paused()
+
+
+def test_what_uses_the_database_is_stopped_and_what_the_upgrade_replaces_removed(place):
+    place.service("auth")
+    place.service("nginx", container=None)
+    place.service("reports", stopped_for_upgrade=False, uses_database=True)
+    place.service("sleeping", stopped_for_upgrade=False, uses_database=True, status="exited")
+    place.service("db", stopped_for_upgrade=False)
+    place.have_done("pull", "maintenance_on")
+    assert stop(place) == (["auth"], ["reports"])
+    assert "auth, reports still has a container, or runs" in Stop(place.context()).shortfall()
+
+
+def test_once_the_backup_is_made_only_what_is_not_the_release_s_has_to_go(place):
+    place.service("auth")
+    place.service("requisition", stale=True)
+    place.service("reports", stopped_for_upgrade=False, uses_database=True)
+    place.have_done(*before("set_versions"))
+    assert stop(place) == (["requisition"], [])
+    # The way back stops everything before it restores.
+    assert stop(place, phase=ROLLBACK) == (["auth", "requisition"], ["reports"])
+
+
+# -- backup ----------------------------------------------------------------------------------------------------------
+
+
+def backed_up(place, **manifest):
+    """Have a backup that its manifest says is whole; return its folder."""
+    folder = place.path.parent.parent / "backup" / "1"
+    folder.mkdir(parents=True)
+    told = {"format": 1, "run": place.journal().run_id, "checksums": {}, "sizes": {}, "links": {}, **manifest}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    return str(folder)
+
+
+def with_backup(place, **manifest):
+    place.have_done(*before("backup"))
+    folder = backed_up(place, **manifest)
+    place.have_done("backup", backup={"dest": folder})
+    return folder
+
+
+def test_a_backup_is_made_of_a_database_of_before_that_nobody_may_write_to(place):
+    place.service("db", stopped_for_upgrade=False)
+    place.have_done(*before("backup"))
+    step = Backup(place.context())
+    assert (step.untouched(), step.stopped_since(), step.reached(), step.obstacle()) == (True, True, False, "")
+    place.service("auth", status="exited")
+    place.service("reports", stopped_for_upgrade=False, uses_database=True)
+    place.service("sleeping", stopped_for_upgrade=False, uses_database=True, status="exited")
+    assert Backup(place.context()).obstacle().startswith("auth, reports may write to the database; nothing may")
+
+
+def test_a_backup_of_this_run_stays_until_the_server_was_stopped_again(place):
+    with_backup(place)
+    assert Backup(place.context()).reached()
+    place.have_done("maintenance_on", "stop")
+    assert not Backup(place.context()).reached()
+
+
+@pytest.mark.parametrize("damage", [{"run": "20250101T000000Z"}, {"sizes": {"globals.sql": 1}, "checksums": {"globals.sql": "0"}}])
+def test_a_backup_that_is_damaged_or_another_run_s_is_none(place, damage):
+    with_backup(place, **damage)
+    assert not Backup(place.context()).reached()
+
+
+def test_once_a_migration_is_in_the_database_the_backup_from_before_stays_the_way_back(place):
+    with_backup(place)
+    place.facts["release"] = None
+    place.have_done("stop")
+    step = Backup(place.context())
+    assert (step.untouched(), step.reached(), step.obstacle(), step.site_tasks()) == (False, True, "", False)
+    assert step.work() == {"dest": step.kept["dest"], "without_way_back": True}
+
+
+def test_without_a_whole_backup_from_before_the_migrations_it_goes_on_only_when_told(place):
+    place.have_done(*before("backup"))
+    place.facts["release"] = None
+    step = Backup(place.context())
+    assert "the journal knows no backup from before them" in step.obstacle()
+    place.site["without_way_back"] = True
+    step = Backup(place.context())
+    assert (step.reached(), step.obstacle(), step.work()) == (False, "", {"without_way_back": True})
+
+
+def test_a_damaged_backup_is_named_where_it_is_the_only_way_back(place):
+    folder = with_backup(place, sizes={"globals.sql": 1}, checksums={"globals.sql": "0"})
+    place.facts["release"] = None
+    obstacle = Backup(place.context()).obstacle()
+    assert "is not whole: globals.sql is missing" in obstacle
+    assert f"Put {folder} back from a copy" in obstacle
+
+
+def test_a_server_that_was_at_the_release_when_the_run_began_is_as_before_until_details_are_copied(place):
+    place.facts["release"] = "3.4.0"
+    assert Backup(place.context()).untouched()
+    place.have_done(*before("migrate_contact_details"))
+    assert Backup(place.context()).untouched()
+    place.have_done("migrate_contact_details")
+    assert not Backup(place.context()).untouched()
+
+
+def test_a_backup_of_the_site_s_own_has_no_identity_of_a_database(place):
+    place.facts.update(components=[], exited=[])
+    place.have_done("pull", pull={"images": {"auth": {"id": "1"}}, "answers": {"auth": "3.2.0"}, "exited": ["cron"]})
+    told = Backup(place.context()).told()
+    assert told["database"] == {"identity": place.facts["database"]["identity"]}
+    assert (told["run"], told["images"], told["exited"]) == (place.journal().run_id, {"auth": {"id": "1"}}, ["cron"])
+    place.site["backup"] = "/opt/site/backup.yml"
+    assert "database" not in Backup(place.context()).told()
+    assert Backup(place.context()).site_tasks()
+
+
+# -- set_versions, start, migrate_contact_details ----------------------------------------------------------------------
+
+
+def test_versions_are_set_when_compose_renders_the_release_and_no_edit_is_left(place):
+    place.service("auth")
+    assert SetVersions(place.context()).reached()
+    assert SetVersions(place.context()).shortfall() == ""
+    place.facts["edits"] = [{"path": "/opt/lmis/.env", "summary": "auth 3.2.0 -> 4.0.0"}]
+    assert "Compose still renders no wrong image and there remains to be changed: auth 3.2.0 -> 4.0.0" in SetVersions(place.context()).shortfall()
+    place.service("auth", current=False, image="openlmis/auth:3.2.0")
+    assert not SetVersions(place.context()).reached()
+    assert "Compose still renders openlmis/auth:3.2.0" in SetVersions(place.context()).shortfall()
+
+
+def test_nothing_is_started_forth_with_another_image_than_the_release_s(place):
+    place.service("auth", current=False, image="openlmis/auth:3.2.0")
+    assert Start(place.context()).obstacle().startswith("Compose renders openlmis/auth:3.2.0; the images of 3.4.0 are expected")
+    assert Start(place.context(phase=ROLLBACK)).obstacle() == ""
+
+
+def test_only_forth_are_late_migrations_let_in(place):
+    place.service("db", started_first=True)
+    place.facts["histories"] = {"auth": {"out_of_order": []}, "requisition": {"out_of_order": ["5"]}}
+    place.facts["components"] = [{"name": "auth", "service": "auth"}, {"name": "requisition", "service": "req"}]
+    assert Start(place.context()).intention() == [
+        "Would start db, and when the database accepts connections the rest with out-of-order migration for req."
+    ]
+    assert Start(place.context(phase=ROLLBACK)).disordered() == []
+
+
+def copied(place, kept, attempts=1):
+    place.have_done(*before("migrate_contact_details"))
+    for _attempt in range(attempts):
+        place.journal().begin("migrate_contact_details", {})
+    MigrateContactDetails(place.context()).refuse_what_is_not_understood({"kept": kept, "kept_users": ["1", "2"][:kept]})
+
+
+def test_details_that_differ_before_the_first_copy_are_asked_about_once(place):
+    with pytest.raises(OperationError, match=r"2 users had contact details .* \(ids 1, 2\)"):
+        copied(place, 2)
+    copied(place, 2, attempts=1)
+
+
+def test_details_that_differ_where_users_have_worked_in_the_release_are_kept(place):
+    place.facts["release"] = "3.4.0"
+    copied(place, 2)
+
+
+def test_details_are_copied_when_nothing_is_left_to_migrate(place):
+    place.facts["histories"] = {"auth": {"missing": []}, "notification": {"missing": ["1"]}}
+    assert MigrateContactDetails(place.context()).obstacle().startswith("notification lacks migrations of 3.4.0")
+    place.facts["histories"]["notification"]["missing"] = []
+    assert MigrateContactDetails(place.context()).obstacle() == ""
+    for left, reached in ((0, True), (3, False), (None, False)):
+        place.facts["database"]["users_without_details"] = left
+        assert MigrateContactDetails(place.context()).reached() is reached
+
+
+def test_the_owner_of_the_details_is_found_by_its_component(place):
+    place.service("mail", component="notification")
+    place.service("auth")
+    assert MigrateContactDetails(place.context()).owner() == ["mail"]
+
+
+# -- wait, the database ------------------------------------------------------------------------------------------------
+
+
+def test_what_had_ended_before_the_run_and_what_ends_by_itself_is_not_waited_for(place):
+    place.facts["components"] = [{"name": "auth"}]
+    place.site["wait_timeout"] = 900
+    place.service("auth")
+    place.service("service-configuration", one_shot=True)
+    place.service("cron", stopped_for_upgrade=False, kind="other")
+    place.service("job", stopped_for_upgrade=False, kind="other")
+    place.service("db", stopped_for_upgrade=False, kind="database")
+    told = wait.options(place.context(), ["cron"])
+    assert (told["services"], told["may_exit"]) == (["auth", "job", "db"], ["cron", "job"])
+    assert (told["timeout"], told["components"], told["project_src"]) == (900, [{"name": "auth"}], place.site["project_src"])
+    assert wait.options(place.context(), [], components=[])["components"] == []
+
+
+@pytest.mark.parametrize(
+    ("found", "mounts", "needed", "own_data"),
+    [
+        ({"service": None}, {}, False, False),
+        ({}, {"/data": "a"}, False, False),
+        ({"status": "exited"}, {}, True, True),
+        ({"status": "detached"}, {}, True, True),
+        ({"status": "missing"}, {}, True, False),
+        ({"status": "missing"}, {"/data": "a"}, True, True),
+        ({"status": "missing", "lost": ["a"]}, {"/data": "a"}, True, False),
+        ({"stray": "lmis-db-1"}, {"/data": "a"}, True, False),
+    ],
+)
+def test_the_database_is_started_where_it_does_not_run_on_its_data_and_on_no_other_unless_that_is_asked_for(found, mounts, needed, own_data):
+    known = {"service": "db", "status": "running", "stray": None, "lost": [], **found}
+    assert database_up.needed(known, mounts, own_data_only=False) is needed
+    assert database_up.needed(known, mounts, own_data_only=True) is own_data
+
+
+# -- beside the run ----------------------------------------------------------------------------------------------------
+
+
+def test_two_controllers_do_not_rehearse_at_once(place):
+    mine, theirs = place.run, {**place.run, "holder": OTHER}
+    place.do(Begin)
+    place.run = theirs
+    with pytest.raises(OperationError, match=r"was started by operator@laptop \(process 7\)") as refused:
+        place.do(Begin)
+    assert refused.value.facts == {"held_by": mine["holder"]}
+    place.run = mine
+    assert place.do(Over)[0].lines == []
+    place.run = theirs
+    place.do(Begin)
+    # The run's own journal is another one.
+    assert not place.path.exists()
+
+
+def test_the_end_of_a_rehearsal_hides_no_failure_of_it(place):
+    assert place.do(Over)[0].lines == []
+    place.do(Begin)
+    place.run = {**place.run, "holder": OTHER}
+    warning, advice = place.do(Over)[0].lines
+    assert warning.startswith(f"warning   {place.path.parent}/rehearsing.json still says that somebody rehearses: Run ")
+    assert "openlmis_take_over=true" in advice
+    (place.path.parent / "rehearsing.json").write_text("")
+    assert "cannot be read as a journal" in place.do(Over)[0].lines[0]
+
+
+def test_a_summary_has_the_run_and_the_seconds_of_each_step(place):
+    assert place.do(Summary)[1] == {"run_id": "", "under_way": False, "begun": {}, "summary": {"offline": None, "steps": []}}
+    place.have_done("pull", "maintenance_on")
+    found = place.do(Summary)[1]
+    assert (found["run_id"], found["under_way"], found["begun"]["from"]) == (place.journal().run_id, True, "3.3.1")
+    assert [one["step"] for one in found["summary"]["steps"]] == ["pull", "maintenance_on"]
+
+
+def test_both_ways_are_left_on_the_host_before_the_window_opens(place):
+    context, _result = place.do(Ways)
+    text = (place.path.parent / "ways.txt").read_text()
+    assert text.splitlines() == context.lines
+    assert "  to go on:     go on" in context.lines
+    assert "  to roll back: go back" in context.lines
+    assert os.stat(place.path.parent).st_mode & 0o777 == 0o700
+    place.run = {**place.run, "commands": {"resume": "go back", "rollback": None, "upgrade": "go on"}}
+    assert "  nothing else: a rollback is finished" in place.do(Ways)[0].lines
