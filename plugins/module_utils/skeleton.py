@@ -37,7 +37,7 @@ def sentence(error: Exception) -> Optional[str]:
         return f"PostgreSQL refused ({said}). Look at the database server, and run this again."
     # Before files: what requests raises of a lost engine are OSErrors, too.
     if isinstance(error, (*_classes("docker.errors", "DockerException"), *_classes("requests", "RequestException"))):
-        said = getattr(error, "explanation", None) or str(error).splitlines()[0]
+        said = getattr(error, "explanation", None) or next(iter(str(error).splitlines()), type(error).__name__)
         return f"The Docker Engine refused ({said}). Look at `docker info` and the engine's log, and run this again."
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename} " if error.filename else "A file "

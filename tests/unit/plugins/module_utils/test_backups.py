@@ -179,3 +179,69 @@ def test_the_newest_backup_of_a_deployment_and_the_files_in_it(tmp_path):
     assert backups.deployed(newest, "/opt/lmis") == {"/opt/lmis/config/x.env": b"b"}
     assert backups.newest(str(tmp_path), "/opt/lmis", "a") == str(tmp_path / "a")
     assert backups.newest(str(tmp_path / "none"), "/opt/lmis") is None
+
+
+def test_a_backup_is_read_back_and_belongs_to_its_run(tmp_path):
+    content = finished(tmp_path / "one")
+    folder = str(tmp_path / "one")
+    found = backups.verify(folder, content.get("run"))
+    assert (found["proven"], found["problems"], found["manifest"]) == (True, [], content)
+    assert (found["files"], found["links"]) == (sorted(content["checksums"]), content["links"])
+    assert found["bytes"] == sum(content["sizes"].values())
+    assert backups.verify(folder, "another")["problems"] == [f"{folder} is the backup of the run {content.get('run')}, not of another"]
+    none = backups.verify(str(tmp_path / "none"), None)
+    assert (none["proven"], none["manifest"], none["files"], none["bytes"]) == (False, None, [], 0)
+
+
+def test_of_many_damages_the_first_are_told(tmp_path):
+    (tmp_path / "files").mkdir()
+    for number in range(backups.SAID_AT_MOST + 2):
+        (tmp_path / "files" / f"{number:02}").write_text("text")
+    backups.finish(str(tmp_path), {})
+    for one in (tmp_path / "files").iterdir():
+        one.unlink()
+    problems = backups.verify(str(tmp_path), None)["problems"]
+    assert (len(problems), problems[-1]) == (backups.SAID_AT_MOST + 1, "2 more files are damaged")
+
+
+def test_a_folder_becomes_a_backup_once_with_what_the_upgrade_will_add(tmp_path):
+    for name in ("prepared/new.env", "prepared/.env", "src/.env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    src, folder = str(tmp_path / "src"), str(tmp_path / "backups" / "1")
+    copies = [{"part": "files", "source": src, "paths": [".env"]}, {"part": "outside", "source": "/", "paths": []}]
+    told = {"run": "r", "project": {"src": src}}
+    manifest = backups.complete(folder, copies, told, str(tmp_path / "prepared"))
+    assert (manifest["added"], sorted(manifest["checksums"])) == (["new.env"], ["files/.env"])
+    assert backups.verify(folder, "r")["proven"]
+    with pytest.raises(OperationError, match=r"is a finished backup already.*Back up to another folder"):
+        backups.complete(folder, copies, told, None)
+    # What this run has put there since was not there before it.
+    (tmp_path / "src" / "new.env").write_text("text")
+    assert backups.complete(str(tmp_path / "backups" / "2"), [], told, str(tmp_path / "prepared"))["added"] == ["new.env"]
+    assert "added" not in backups.complete(str(tmp_path / "backups" / "3"), [], {"run": "r"}, str(tmp_path / "prepared"))
+
+
+def test_a_backup_that_cannot_be_finished_is_none(tmp_path):
+    (tmp_path / "1").write_text("")
+    with pytest.raises(OperationError, match=r"cannot be finished \(.*What there is is no backup yet"):
+        backups.complete(str(tmp_path / "1" / "2"), [], {}, None)
+
+
+def test_old_backups_go_only_where_a_number_to_keep_was_told_and_what_stays_is_said(tmp_path, monkeypatch):
+    for name, created in (("1", "2026-01"), ("2", "2026-02"), ("3", "2026-03")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest(created, name)))
+    folder, content = str(tmp_path / "3"), manifest("2026-03", "3")
+    assert backups.prune_around(folder, content, None) == ([], "")
+    assert backups.prune_around(folder, {}, 1) == ([], "")
+    assert backups.prune_around(folder, content, 2) == ([str(tmp_path / "1")], "")
+
+    def refused(*_told):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(backups, "prune", refused)
+    removed, problem = backups.prune_around(folder, content, 1)
+    assert removed == []
+    assert "Permission denied" in problem
+    assert "Remove it by hand" in problem
