@@ -22,8 +22,7 @@ def run(command: Sequence[str], progressing: progress.Progress) -> List[str]:
     progressing.say(lambda: lines[-1] if lines else "")
     try:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            assert process.stdout
-            lines.extend(line.strip() for line in process.stdout if line.strip())
+            lines.extend(line.strip() for line in process.stdout or () if line.strip())
     except OSError as error:
         raise OperationError(f"{command[0]} does not run ({error.strerror}). Install it, and run again.") from error
     if process.returncode:

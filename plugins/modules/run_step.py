@@ -91,10 +91,12 @@ attributes:
 """
 
 EXAMPLES = r"""
+# As the role's task file stop.yml does it, with the role's own variables.
 - name: Take the server offline
-  ansible.builtin.import_role:
-    name: openlmis.operations.openlmis
-    tasks_from: stop
+  openlmis.operations.run_step:
+    step: stop
+    site: "{{ openlmis__site }}"
+    run: "{{ openlmis__run }}"
 """
 
 RETURN = r"""
