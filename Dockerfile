@@ -19,7 +19,6 @@ COPY container/requirements.txt /opt/openlmis/requirements.txt
 RUN python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
         --no-deps --target /opt/openlmis --requirement /opt/openlmis/requirements.txt
 COPY plugins/module_utils /opt/openlmis/ansible_collections/openlmis/operations/plugins/module_utils
-COPY plugins/modules/user_contact_details_migration.py /opt/openlmis/ansible_collections/openlmis/operations/plugins/modules/
 COPY container/copy_contact_details.py /opt/openlmis/
 
 ENV PYTHONPATH=/opt/openlmis PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
