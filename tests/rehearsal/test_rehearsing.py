@@ -66,7 +66,7 @@ def test_one_that_was_killed_is_no_hindrance_and_every_failure_is_told(tmp_path:
     said = rehearse(tmp_path)
     end = said[said.index("TASK [openlmis.operations.openlmis : End]") :]
     answer = f"The Docker Engine at unix://{tmp_path}/nowhere.sock does not answer"
-    assert f"What was restored of production could not be dropped: Compose file docker-compose.yml was not found" in end
+    assert "What was restored of production could not be dropped: Compose file docker-compose.yml was not found" in end
     assert f"The staging server could not be started again: {answer}" in end
     # Whoever comes next is not kept from it.
     journal = json.loads((tmp_path / "rehearsing.json").read_text())

@@ -32,7 +32,8 @@ class Resume(Step):
         if told["mounts"] and not context.check_mode and not facts["project"]["unreadable"]:
             # Only the histories tell how far the run came; the database is started on the data that the backup names.
             database_up.bring_up(context, told["mounts"], own_data_only=True)
-            told = self.claim()
+            again = self.claim()
+            told = {"lost": told["lost"] or again["lost"], "recovered": told["recovered"] or again["recovered"]}
             facts = context.server
         self.say_what_was_wrong(told)
         keep_out = journals.keep_out(self.journal.content) and not facts["project"]["unreadable"]
