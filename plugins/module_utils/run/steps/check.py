@@ -67,7 +67,7 @@ class CheckRollback(Step):
         """Return what would be done, and in C(refused) why the rollback must not begin."""
         context, site = self.context, self.site
         # Once: a database that is gone does not come by waiting.
-        context.look(0, look_by_backup=site["rollback_backup"], look_by_backup_in=site["backup_dir"])
+        context.look(0, look_by_backup=site["rollback_backup"], look_by_backup_in=site["backup_dir"], target_files=None)
         planned = rollback.plan(context, context.told.get("journal") if context.check_mode else None)
         facts = context.server
         lines: List[str] = []
@@ -98,7 +98,7 @@ class PutFilesBack(Step):
     def run(self) -> Dict[str, Any]:
         """Put them back, and bring the database up where every container is gone."""
         context, site = self.context, self.site
-        context.look(0, look_by_backup=site["rollback_backup"], look_by_backup_in=site["backup_dir"])
+        context.look(0, look_by_backup=site["rollback_backup"], look_by_backup_in=site["backup_dir"], target_files=None)
         planned = rollback.plan(context)
         if context.server["project"]["unreadable"]:
             files = rollback.put_files_back(context, planned)

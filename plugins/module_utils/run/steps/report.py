@@ -71,11 +71,11 @@ class Failed(Step):
         """Note why the step did not end, where it is the run that failed and not something beside it, such as a check."""
         context, journal = self.context, self.journal
         finding = journals.plain(reason(context.told["failed"]))
-        back = context.going_back
-        more = {"look_by_backup_in": self.site["backup_dir"], "target_files": None} if back else {}
+        # Prepared files that are not there any more must not hide what there is to tell.
+        more = {"look_by_backup_in": self.site["backup_dir"]} if context.going_back else {}
         facts: Dict[str, Any] = {}
         try:
-            facts = context.look(0, **more)[1]
+            facts = context.look(0, target_files=None, **more)[1]
         except OperationError as error:
             context.say(f"The server's state cannot be looked at: {error}")
         noted = journal.writes and journals.is_run_by(journal.content, context.run["holder"])
