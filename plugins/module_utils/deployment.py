@@ -11,7 +11,7 @@ import json
 import os
 import re
 import subprocess
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import compose, engine, settings, spring
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
@@ -138,11 +138,7 @@ def render(
     """
     command = compose_command(project_src, files, project_name) + (["--profile", profile] if profile else [])
     command += ["config", "--format", "json", *([] if interpolate else ["--no-interpolate"])]
-    try:
-        text = _run(command, "the Compose configuration of " + project_src)
-    except OperationError as error:
-        raise OperationError(blamed(str(error), project_src, files)) from error
-    rendered = json.loads(text)
+    rendered = json.loads(_run(command, "the Compose configuration of " + project_src, lambda said: blamed(said, project_src, files)))
     return undoubled(rendered) if interpolate else rendered
 
 
@@ -154,7 +150,7 @@ def compose_profiles(project_src: str, files: Sequence[str], project_name: str) 
 
 def blamed(said: str, project_src: str, files: Sequence[str]) -> str:
     """Return what was said of files that are no YAML with the file of which Compose says a line and no name; else what was said."""
-    reason = re.search(r"yaml: .*line \d+: .*?(?=\. Mend|$)", said)
+    reason = re.search(r"yaml: .*line \d+: .*", said)
     for path in files if reason and not any(path in said for path in files) else ():
         command = compose_command(project_src, [path], None) + ["config", "--no-interpolate", "--quiet"]
         if reason.group() in subprocess.run(command, capture_output=True, text=True, check=False).stderr:
@@ -186,13 +182,13 @@ def find_project(client: Any, project_src: str, files: Sequence[str], project_na
         return compose.Project(project_name or render(project_src, files, None)["name"], [])
 
 
-def _run(command: Sequence[str], what: str) -> str:
+def _run(command: Sequence[str], what: str, explained: Callable[[str], str] = str) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         raise OperationError(engine.missing_compose() or f"{command[0]} does not run ({error.strerror}).") from error
     if result.returncode:
-        said = (result.stderr.strip().splitlines() or ["nothing"])[-1]
+        said = explained((result.stderr.strip().splitlines() or ["nothing"])[-1])
         raise OperationError(
             engine.missing_compose() or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
         )

@@ -301,7 +301,6 @@ def _service_facts(
         "current": service.component is None or service.image == target,
         "stale": service.component is not None and running not in (None, target),
         "schema": service.schema,
-        "profiles": service.profiles,
         "container": container.id if container is not None else None,
         "container_name": container.name if container is not None else None,
         "running_image": running,
