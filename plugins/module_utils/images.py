@@ -19,6 +19,8 @@ except ImportError:
     # The module says what is missing (compose.require_docker).
     DockerException = ImageNotFound = HTTPError = Exception
 
+# The repository of the names by which a run keeps images.
+REPOSITORY = "openlmis-operations"
 # What Docker says of a layer that is here, unpacked or not.
 FETCHED = ("Download complete", "Verifying Checksum", "Extracting", "Pull complete", "Already exists")
 
@@ -90,7 +92,6 @@ def pull(client: Any, wanted: Iterable[str], progressing: progress.Progress) -> 
         progressing.say(lambda image=image, number=number, layers=layers: f"{number} of {len(images)}, {image}, {layers.how_far()}")
         fetch(client, image, layers)
     return images
-REPOSITORY = "openlmis-operations"
 
 
 def missing_names(images: Mapping[str, Mapping[str, str]], tag: str, present: Iterable[str]) -> Dict[str, str]:
