@@ -194,11 +194,11 @@ if surplus or missing:
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
 SECOND = (
-    "test_distribution.py", "test_expected.py", "test_faults.py", "test_rehearse.py",
-    "test_rehearsing.py", "test_restore.py",
+    "test_container.py", "test_distribution.py", "test_expected.py", "test_faults.py", "test_rehearse.py", "test_rehearsing.py",
+    "test_restore.py", "test_standin.py",
 )
-THIRD = ("test_upgrade.py", "test_wait_and_smoke.py")
-FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py")
+THIRD = ("test_upgrade.py",)
+FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:

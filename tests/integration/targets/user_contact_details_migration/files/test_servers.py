@@ -21,6 +21,7 @@ import postgresql_server
 import pytest
 import test_values
 import yaml
+from ansible_collections.openlmis.operations.plugins.module_utils import contact_details
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 from conftest import Database
 from expectation import Details, User, details_of, expected, user_id
@@ -293,7 +294,7 @@ def test_a_copy_that_does_not_verify_is_rolled_back(database):
 @pytest.mark.parametrize("how", ["the client is killed", "the client hangs", "the server ends it"])
 def test_the_end_of_a_connection(database, how, monkeypatch):
     """In the middle of the writing: nothing is there then, no lock stays, and it can be run again."""
-    monkeypatch.setattr(module, "SILENCE", 1)
+    monkeypatch.setattr(contact_details, "SILENCE", 1)
     database.add_users(ANN, BOB)
     database.pause_at()
     before = database.state()
