@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stack import deployment, images
@@ -25,21 +25,9 @@ from . import ssh
 from .playbook import Moment, Playbook
 from .scene import Action, Fault, Scene, Strike
 
-BEGIN = "Note in the journal that the step begins"
-# The task that does a step's work, and after how many seconds it is struck: when it is at it, so early that a short one has not ended
+# After how many seconds the work of a step is struck: when it is at it, so early that a short one has not ended
 # (a step of LOCKED waits for its table).
-WORK = {
-    "pull": ("Keep the image of every container for the way back", 0.05),
-    "maintenance_on": ("Close or open the firewall to users", 0.05),
-    "stop": ("Remove the containers of components, UI, nginx and consul", 0.4),
-    "backup": ("Dump the database and prove the dump", 0.8),
-    "set_versions": ("Make the edits that lead to the release", 0.05),
-    "start": ("Start everything", 0.8),
-    "wait": ("Wait until every component has migrated and answers with its version", 0.8),
-    "migrate_contact_details": ("Copy the contact details", 0.8),
-    "smoke_test": ("Use the server as a user would", 0.8),
-    "maintenance_off": ("Close or open the firewall to users", 0.05),
-}
+WORK = {"pull": 0.05, "maintenance_on": 0.05, "stop": 0.4, "set_versions": 0.05, "start": 0.8, "wait": 0.8, "maintenance_off": 0.05}
 # In their order; the playbook starts and waits twice.
 STEPS = [("pull", 1), ("maintenance_on", 1), ("stop", 1), ("backup", 1), ("set_versions", 1), ("start", 1), ("wait", 1)]
 STEPS += [("migrate_contact_details", 1), ("start", 2), ("wait", 2), ("smoke_test", 1), ("maintenance_off", 1)]
@@ -47,13 +35,7 @@ STEPS += [("migrate_contact_details", 1), ("start", 2), ("wait", 2), ("smoke_tes
 
 def during(step: str, nth: int = 1) -> Moment:
     """While the work of a step is done."""
-    task, after = WORK[step]
-    return Moment(step, task, after, nth)
-
-
-def before_work(step: str) -> Moment:
-    """Before the work of a step, which has begun."""
-    return Moment(step, WORK[step][0])
+    return Moment(step, WORK[step], nth)
 
 
 # -- killing -------------------------------------------------------------------------------------------------------
@@ -74,11 +56,22 @@ def while_locked(table: str, strike: Strike) -> Strike:
 
     def struck(scene: Scene, run: Playbook) -> None:
         connection = scene.server.connect()
+        # Until it begins the step looks at the server, also at this table.
+        run.begin()
         connection.cursor().execute("lock table %s in access exclusive mode" % table)
         scene.kept["lock"] = connection
         scene.undo.append(connection.close)
-        run.go_on()
         run.until(lambda: bool(waiting_for(scene, table)), "waited for the table " + table)
+        strike(scene, run)
+
+    return struck
+
+
+def as_soon_as(condition: Callable[[Scene], bool], what: str, strike: Strike) -> Strike:
+    """Strike when the step's work has come so far."""
+
+    def struck(scene: Scene, run: Playbook) -> None:
+        run.until(lambda: condition(scene), what)
         strike(scene, run)
 
     return struck
@@ -105,11 +98,10 @@ def kills() -> Iterator[Fault]:
     for step, nth in STEPS:
         label = step + (" again" if nth > 1 else "")
         for who, strike in (("playbook", kill_playbook), ("remote", kill_remote)):
-            moment = Moment(step, BEGIN if who == "remote" else None, nth=nth)
-            yield Fault("kill %s before %s" % (who, label), moment, strike)
+            yield Fault("kill %s before %s" % (who, label), Moment(step, nth=nth), strike)
             if step in LOCKED:
                 struck = while_locked(LOCKED[step], strike)
-                yield Fault("kill %s during %s" % (who, label), before_work(step), struck, mend=unlock)
+                yield Fault("kill %s during %s" % (who, label), Moment(step, nth=nth), struck, mend=unlock)
             else:
                 yield Fault("kill %s during %s" % (who, label), during(step, nth), strike)
 
@@ -143,6 +135,11 @@ def reboot(scene: Scene, run: Playbook) -> None:
 def kill_database(scene: Scene, _run: Playbook) -> None:
     """The database's container dies."""
     scene.server.container("db").kill()
+
+
+def migrates(scene: Scene) -> bool:
+    """Whether a component of the release runs."""
+    return any("notification" in one.name and one.status == "running" for one in scene.server.containers())
 
 
 def wait_for_database(scene: Scene) -> None:
@@ -219,7 +216,7 @@ def both(*actions: Action) -> Action:
     return act
 
 
-DUMP = before_work("backup")
+DUMP = Moment("backup")
 ASIDE = "openlmis-rehearsal-aside:latest"
 NEEDS_MEMORY = "  notification:\n"
 TOO_LITTLE = NEEDS_MEMORY + "    mem_limit: 6m\n"
@@ -237,11 +234,10 @@ def happenings() -> Iterator[Fault]:
     yield Fault("reboot before the second start", Moment("start", nth=2), reboot)
     during_dump = while_locked(DUMPED, kill_database)
     yield Fault("database container killed during the dump", DUMP, during_dump, mend=start_database)
-    # `up` has come back, and the components migrate.
-    booting = Moment("start", "Note in the journal that the step has ended")
-    yield Fault("database container killed during the start", booting, kill_database, mend=start_database)
+    booting = as_soon_as(migrates, "started the components", kill_database)
+    yield Fault("database container killed during the start", during("start"), booting, mend=start_database)
     during_copy = while_locked(COPIED, kill_database)
-    copying = before_work("migrate_contact_details")
+    copying = Moment("migrate_contact_details")
     yield Fault("database container killed during the copy", copying, during_copy, mend=start_database)
     yield Fault("database container removed before the wait", Moment("wait"), remove_database, correct=attach_volume,
                 differs=("files docker-compose.override.yml",))
@@ -291,16 +287,21 @@ def make_room(name: str) -> Action:
     return lambda scene: (scene.server.root / name / ".filler").unlink()
 
 
+def activity_noted(scene: Scene) -> bool:
+    """Whether all that a rollback has to know is on the disk."""
+    return any(scene.server.state_dir.glob("activity-*.json"))
+
+
 def full_disks() -> Iterator[Fault]:
     """A disk that fills up at the worst moment."""
-    for name, moment, what in (
-        ("backup", DUMP, "during the dump"),
-        ("server", before_work("set_versions"), "during the version change"),
-        ("state", Moment("stop", BEGIN), "when the journal is written"),
-        ("state", Moment("backup", "Note in the journal that the step has ended"), "when the backup is noted"),
-        ("state", Moment("maintenance_off", "Note in the journal that the step has ended"), "at the very end"),
+    for name, moment, what, strike in (
+        ("backup", DUMP, "during the dump", fill("backup")),
+        ("server", Moment("set_versions"), "during the version change", fill("server")),
+        ("state", Moment("stop"), "when the journal is written", fill("state")),
+        ("state", Moment("backup", 0), "when the backup is noted", fill("state")),
+        ("state", Moment("maintenance_off", 0), "at the very end", as_soon_as(activity_noted, "noted the activity", fill("state"))),
     ):
-        yield Fault("disk full " + what, moment, fill(name), prepare=on_small_disk(name), mend=make_room(name))
+        yield Fault("disk full " + what, moment, strike, prepare=on_small_disk(name), mend=make_room(name))
 
 
 # -- components ----------------------------------------------------------------------------------------------------
@@ -404,8 +405,8 @@ def edited(name: str, old: str, new: str) -> Action:
 
 def lose_connection(scene: Scene, run: Playbook) -> None:
     """The network between controller and host is gone."""
-    run.go_on()
-    time.sleep(1.5)
+    run.begin()
+    time.sleep(WORK[run.moment.step])
     scene.kept["sshd"].cut()
 
 
@@ -547,14 +548,9 @@ def mistakes() -> Iterator[Fault]:
     yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
     taken = ("-e", "openlmis_take_over=true")
     yield Fault("controller lost before the wait", waiting, killed_and(then(other_hands)), go_on_with=taken, roll_back_with=taken)
-    for label, step in (("stop", "stop"), ("wait", "wait")):
-        yield Fault("connection lost during the " + label, during_held(step), lose_connection, prepare=over_ssh,
+    for step in ("stop", "wait"):
+        yield Fault("connection lost during the " + step, Moment(step), lose_connection, prepare=over_ssh,
                     arguments=ssh.ARGUMENTS)
-
-
-def during_held(step: str) -> Moment:
-    """Before the work of a step: over SSH no process of the host is seen from here."""
-    return before_work(step)
 
 
 def all_faults() -> list[Fault]:

@@ -26,10 +26,9 @@ PATIENCE = 600
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """Before a task of a step (the first one, when none is named), or some seconds after its remote process began."""
+    """Before a step, or some seconds after it has begun."""
 
     step: str
-    task: str | None = None
     after: float | None = None
     # The playbook starts twice, and waits twice.
     nth: int = 1
@@ -40,6 +39,7 @@ class Playbook:
 
     def __init__(self, server: Server, playbook: str, log: pathlib.Path, arguments: tuple[str, ...], moment: Moment | None):
         self.folder = server.root / "moment"
+        self.journal = server.state_dir / "journal.json"
         self.moment = moment
         self.log = log
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -49,12 +49,11 @@ class Playbook:
         self.mark = "FAULTS_RUN=%s.%d" % (log.stem, time.monotonic_ns())
         environment = dict([self.mark.split("=")], **os.environ)
         if moment:
-            wanted = {"step": moment.step, "task": moment.task, "pass": moment.nth}
             environment.update(
                 ANSIBLE_CALLBACK_PLUGINS=str(CALLBACKS),
                 ANSIBLE_CALLBACKS_ENABLED="moments",
                 FAULTS_FOLDER=str(self.folder),
-                FAULTS_MOMENT=json.dumps(wanted),
+                FAULTS_MOMENT=json.dumps([moment.step, moment.nth]),
             )
         command = ["ansible-playbook", "--inventory", str(server.inventory), "playbooks/" + playbook]
         with log.open("w") as output:
@@ -71,13 +70,25 @@ class Playbook:
             )
 
     def reach(self) -> None:
-        """Wait for the moment; the playbook is held there, unless the moment is while the task runs."""
+        """Wait for the moment; the playbook is held there, unless the moment is while the step works."""
         assert self.moment
         self.until((self.folder / "arrived").exists, "came to the moment")
         if self.moment.after is not None:
-            self.go_on()
-            self.until(lambda: bool(self.remote_processes()), "started a remote process")
+            self.begin()
             time.sleep(self.moment.after)
+
+    def begin(self) -> None:
+        """Let a playbook that is held go on until its step has begun in the journal; the step goes on meanwhile."""
+        assert self.moment
+        step, before = self.moment.step, self.last_entry()
+        self.go_on()
+        self.until(lambda: (now := self.last_entry()) != before and (now["step"], now["finished"]) == (step, None), "began")
+
+    def last_entry(self) -> dict[str, object]:
+        """What the journal says of the last step that was begun, nothing without a journal."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return json.loads(self.journal.read_text())["steps"][-1]
+        return {"step": None, "finished": None}
 
     def until(self, condition, what: str) -> None:
         """Poll until the condition holds; RehearsalError when the playbook ends before."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import docker.errors
+import psycopg2
 from stack import deployment
 from stack.ansible import Run
 from stack.daemon import Daemon
@@ -43,7 +44,7 @@ alter database open_lmis set timezone = 'Africa/Maputo';
 alter database open_lmis connection limit 150;
 """
 # What ends a row and not the campaign.
-BROKEN = (RehearsalError, OSError, ValueError, subprocess.SubprocessError, docker.errors.DockerException)
+BROKEN = (RehearsalError, psycopg2.Error, OSError, ValueError, subprocess.SubprocessError, docker.errors.DockerException)
 Action = Callable[["Scene"], None]
 Strike = Callable[["Scene", Playbook], None]
 
@@ -226,12 +227,24 @@ class Scene:
 
     def refused_and_gone_on(self, fault: Fault) -> list[str]:
         """Roll back where that cannot be, then go on; what is not as it must be."""
-        before = picture(self.server)
+        before = self.settled()
         run = self.start(ROLLBACK).end()
         problems = [] if run.code else ["the rollback did not refuse"]
         problems += self.compared(before, ())
         run = self.start(UPGRADE, *fault.go_on_with).end()
         return problems + ([] if run.code == 0 else [said(run)]) + self.compared(self.upgraded, fault.differs)
+
+    def settled(self) -> Picture:
+        """A picture once nothing changes by itself any more: components that were started may still migrate."""
+        pictures: list[Picture] = []
+
+        def still() -> bool:
+            with contextlib.suppress(psycopg2.Error):
+                pictures.append(picture(self.server))
+            return len(pictures) > 1 and pictures[-2].differences(pictures[-1]) == []
+
+        deployment.wait_until("a server that stays as it is", still, 120)
+        return pictures[-1]
 
     def compared(self, wanted: Picture, leave_out: tuple[str, ...]) -> list[str]:
         """What differs from a picture, as at most one sentence."""

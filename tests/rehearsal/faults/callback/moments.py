@@ -1,7 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells the campaign where a playbook is, and holds it before the task that the campaign waits for."""
+"""Tells the campaign where a playbook is, and holds it before the step that the campaign waits for."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: moments
 type: aggregate
-short_description: Hold a playbook before a task
+short_description: Hold a playbook before a step
 description: For the fault campaign of the rehearsal only.
 """
 
 
 class CallbackModule(CallbackBase):
-    """Before the wanted task it makes the file `arrived` and waits for the file `go`."""
+    """Before the wanted step it makes the file `arrived` and waits for the file `go`."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -31,23 +31,14 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self.folder = pathlib.Path(os.environ["FAULTS_FOLDER"])
-        self.wanted = json.loads(os.environ["FAULTS_MOMENT"])
-        self.step = None
-        self.passes = {}
+        self.step, self.left = json.loads(os.environ["FAULTS_MOMENT"])
 
     def v2_playbook_on_task_start(self, task, is_conditional) -> None:
-        """Called before each task; the step stands in a variable of the block that the task is in."""
-        step = task.get_vars().get("openlmis__step")
-        entered = step != self.step
-        self.step = step
-        if step is None:
+        """Called before each task; what comes after the site's own tasks belongs to a step that has begun."""
+        if task.action != "openlmis.operations.run_step" or task.args["step"] != self.step or task.args.get("part") == "end":
             return
-        if entered:
-            self.passes[step] = self.passes.get(step, 0) + 1
-        wanted = self.wanted
-        here = entered if wanted["task"] is None else task.get_name().endswith(wanted["task"])
-        if here and step == wanted["step"] and self.passes[step] == wanted["pass"]:
-            self.wanted = {**wanted, "step": None}
+        self.left -= 1
+        if self.left == 0:
             (self.folder / "arrived").touch()
             while not (self.folder / "go").exists():
                 time.sleep(0.02)
