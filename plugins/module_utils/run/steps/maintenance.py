@@ -30,7 +30,9 @@ class MaintenanceOn(Step):
     database_optional_in_rollback = True
 
     def reached(self) -> bool:
-        """Return whether users are kept out and nothing would start by itself."""
+        """Return whether users are kept out and nothing would start by itself, or are let in again already by this run."""
+        if MaintenanceOff.name in self.journal.done():
+            return MaintenanceOff(self.context).reached()
         return not firewall(self.context, "present", check_mode=True)["changed"] and not restart.differing(self.context.seen, held=True)
 
     def intention(self) -> List[str]:
