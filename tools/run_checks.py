@@ -193,12 +193,10 @@ if surplus or missing:
 
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
-SECOND = (
-    "test_container.py", "test_distribution.py", "test_expected.py", "test_faults.py", "test_rehearse.py", "test_rehearsing.py",
-    "test_restore.py", "test_standin.py",
-)
+SECOND = ("test_distribution.py", "test_faults.py", "test_layouts.py", "test_standin.py")
 THIRD = ("test_upgrade.py",)
-FOURTH = ("test_backup.py", "test_databases.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
+FOURTH = ("test_backup.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
+COMPOSE_V1 = "import sys; sys.path.insert(0, 'tests/rehearsal'); from stack import compose_v1; compose_v1.docker_compose('1.20.1')"
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
@@ -218,6 +216,7 @@ def rehearsal() -> Iterator[Check]:
 
 def rehearsal_second() -> Iterator[Check]:
     """More of them."""
+    yield Check("docker-compose of before v2", [sys.executable, "-c", COMPOSE_V1])
     yield rehearsal_check("rehearsal-second", "not long", SECOND, "openlmis-second-engine")
 
 
