@@ -157,6 +157,7 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
         )
     journal = held(journal, params["holder"], params["take_over"])
     entry = {"step": step, "phase": phase, "attempt": journal.get("attempt", 1), "started": now, "finished": None, "data": {}}
+    entry["process"] = params.get("process")
     return dict(journal, steps=journal["steps"] + [entry], commands=params["commands"] or journal.get("commands", {}))
 
 

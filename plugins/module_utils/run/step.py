@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils import server
+from ansible_collections.openlmis.operations.plugins.module_utils import process, server
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import site as sites
 
@@ -31,7 +31,12 @@ class Journal:
 
     def __init__(self, path: str, phase: str, run: Mapping[str, Any], writes: bool) -> None:
         self.path, self.phase, self.run, self.writes = path, phase, run, writes
-        self.content, self.damaged = journals.load(path)
+        self.load()
+
+    def load(self) -> None:
+        """Read the file; in check mode once, since then nothing of what is done stands in it."""
+        if self.writes or not hasattr(self, "content"):
+            self.content, self.damaged = journals.load(self.path)
 
     @property
     def under_way(self) -> bool:
@@ -69,11 +74,17 @@ class Journal:
 
     def begin(self, step: str, told: Mapping[str, Any]) -> None:
         """Note that a step begins, in the run under way or else in a new one, for which C(told) is kept."""
+        self.load()
         params = {**self.run, "step": step, "phase": self.phase, "plan": PLANS[self.phase], "run": told, "path": self.path}
+        params["process"] = process.mine()
         self.save(journals.started(self.content, params, now()))
 
     def end(self, step: str, data: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-        """Note that a step has ended, with its data and what has changed of the run."""
+        """Note that a step has ended, with its data and what has changed of the run.
+
+        The file may have changed meanwhile: a controller that took the run over is not overwritten.
+        """
+        self.load()
         params = {**self.run, "step": step, "data": data, "run": told, "path": self.path}
         self.save(journals.done(self.content, params, now()))
 

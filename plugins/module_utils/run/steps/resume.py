@@ -7,14 +7,24 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Dict
 
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, containers, restart, running, traces
+from ansible_collections.openlmis.operations.plugins.module_utils import (
+    compose,
+    containers,
+    process,
+    restart,
+    running,
+    traces,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step, now
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import FIREWALL, NONE, firewall
+
+PAUSE = 0.5  # seconds between two looks at a process
 
 
 class Resume(Step):
@@ -25,7 +35,9 @@ class Resume(Step):
     def run(self) -> Dict[str, Any]:
         """Take over the run; return whether it is C(under_way), its C(journal), and whether the site's own tasks have to keep users out."""
         context = self.context
-        if context.run["take_over"]:
+        if not context.check_mode:
+            self.wait_for_process()
+        if self.site["take_over"]:
             self.refuse_while_others_work()
         told = self.claim()
         facts = context.server
@@ -41,6 +53,14 @@ class Resume(Step):
             self.keep_out()
         tasks = keep_out and self.site["gate"] not in (FIREWALL, NONE)
         return {"site_tasks": tasks, "under_way": self.journal.under_way, "journal": self.journal.content if self.journal.under_way else None}
+
+    def wait_for_process(self) -> None:
+        """Wait until the process of a step has ended that goes on without its controller; it notes the end by itself."""
+        while self.journal.steps and not self.journal.steps[-1]["finished"] and process.is_alive(self.journal.steps[-1].get("process")):
+            entry = self.journal.steps[-1]
+            self.context.progress.say(f"waiting for process {entry['process']['pid']} of this host, which still works at the step {entry['step']}")
+            time.sleep(PAUSE)
+            self.journal.load()
 
     def refuse_while_others_work(self) -> None:
         """Raise OperationError when something of the other controller still works."""

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils import process
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import step as steps
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import ROLLBACK, UPGRADE, Journal, Step
@@ -435,3 +437,25 @@ def test_what_the_operator_has_set_is_read_with_its_secrets(place):
     place.site["backup_keeps"] = 1
     with pytest.raises(OperationError, match="backup_keeps"):
         place.context()
+
+
+def test_a_journal_that_was_taken_over_meanwhile_is_not_overwritten(path):
+    old = journal(path)
+    old.begin("pull", {})
+    new = journal(path, {**THEIRS, "take_over": True})
+    new.begin("pull", {})
+    with pytest.raises(OperationError, match="was taken over by operator@office"):
+        old.end("pull", {}, {})
+    new.end("pull", {"theirs": 1}, {})
+    assert new.steps[-1]["data"] == {"theirs": 1}
+
+
+def test_a_process_is_known_by_more_than_its_number():
+    with subprocess.Popen(["sleep", "60"]) as other:
+        noted = process.identity(other.pid)
+        assert process.is_alive(noted)
+        assert not process.is_alive({**noted, "started": noted["started"] + 1})
+        other.kill()
+    assert not process.is_alive(noted)
+    assert not process.is_alive(None)
+    assert process.is_alive(process.mine())
