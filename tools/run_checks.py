@@ -193,7 +193,7 @@ if surplus or missing:
 
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
-SECOND = ("test_distribution.py", "test_faults.py", "test_layouts.py", "test_standin.py")
+SECOND = ("test_distribution.py", "test_expected.py", "test_faults.py", "test_layouts.py", "test_rehearsing.py")
 THIRD = ("test_upgrade.py",)
 FOURTH = ("test_backup.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
 COMPOSE_V1 = "import sys; sys.path.insert(0, 'tests/rehearsal'); from stack import compose_v1; compose_v1.docker_compose('1.20.1')"
@@ -247,9 +247,9 @@ LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
 LANES = [
     ["rehearsal", "rehearsal-long"],
-    ["rehearsal-second"],
+    ["rehearsal-second", "build", "sanity", "sanity-rest"],
     ["rehearsal-fourth"],
-    ["rehearsal-third", "lint", "units", "integration", "build", "sanity", "servers", "sanity-rest", "matrix"],
+    ["rehearsal-third", "lint", "units", "integration", "servers", "matrix"],
 ]
 
 

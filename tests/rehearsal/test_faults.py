@@ -30,7 +30,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.step impor
 TARGET = RELEASES["3.4.0"]
 # Where most is under way: the playbook dies and the host goes on, or the work on the host dies and the playbook sees it. The campaign has every
 # step both ways, and test_gate.py a kill in the wait.
-KILLED = {"stop": "remote", "backup": "playbook", "start": "remote", "maintenance_off": "playbook"}
+KILLED = {"backup": "playbook", "start": "remote", "maintenance_off": "playbook"}
 
 
 @dataclasses.dataclass
