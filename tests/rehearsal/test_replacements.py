@@ -35,6 +35,8 @@ services:
     labels: {%s: "true"}
     environment: {SETTING: "${SETTING:-1}"}
 """ % (NAME, LABEL)
+
+
 class Project:
     """A deployment with one service."""
 
