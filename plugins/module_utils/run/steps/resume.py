@@ -58,6 +58,8 @@ class Resume(Step):
         """Wait until the process of a step has ended that goes on without its controller; it notes the end by itself."""
         while self.journal.steps and not self.journal.steps[-1]["finished"] and process.is_alive(self.journal.steps[-1].get("process")):
             entry = self.journal.steps[-1]
+            # Nobody waits for a controller that works on the run: that is refused at once.
+            journals.held(self.journal.content, self.context.run["holder"], self.context.run["take_over"])
             self.context.progress.say(f"waiting for process {entry['process']['pid']} of this host, which still works at the step {entry['step']}")
             time.sleep(PAUSE)
             self.journal.load()

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
-from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import wait
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import resume, wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.backup import Backup
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.migrate import MigrateContactDetails
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.pull import Pull
@@ -298,6 +298,26 @@ def test_a_summary_has_the_run_and_the_seconds_of_each_step(place):
     found = place.do(Summary)[1]
     assert (found["run_id"], found["under_way"], found["begun"]["from"]) == (place.journal().run_id, True, "3.3.1")
     assert [one["step"] for one in found["summary"]["steps"]] == ["pull", "maintenance_on"]
+
+
+def test_a_process_whose_controller_is_gone_is_waited_for_and_a_controller_that_works_refused_at_once(place, monkeypatch):
+    place.have_done("pull")
+    # The process that does the step is this one, which lives.
+    place.journal().begin("maintenance_on", {})
+    mine, slept = place.run, []
+
+    def ends(seconds):
+        slept.append(seconds)
+        place.journal(run=mine).end("maintenance_on", {}, {})
+
+    monkeypatch.setattr(resume.time, "sleep", ends)
+    place.run = {**mine, "holder": OTHER}
+    with pytest.raises(OperationError, match=r"was started by .* \(process 7\)") as refused:
+        resume.Resume(place.context()).wait_for_process()
+    assert (refused.value.facts["held_by"], slept) == (mine["holder"], [])
+    place.run = {**place.run, "take_over": True}
+    resume.Resume(place.context()).wait_for_process()
+    assert (slept, place.begun()[-1]) == ([resume.PAUSE], ("maintenance_on", True))
 
 
 def test_both_ways_are_left_on_the_host_before_the_window_opens(place):
