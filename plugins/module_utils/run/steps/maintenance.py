@@ -71,14 +71,14 @@ class MaintenanceOff(Step):
     def prepare(self) -> None:
         """Note what the database has seen before users work in it, for a rollback and for the report.
 
-        Once users may have been let in, by a run that was cut off behind this point, the first note stays.
+        Once an attempt has begun it may have let users in: its note stays, or a rollback would not see what they have done since.
         """
-        closed = self.site["gate"] != FIREWALL or firewall(self.context, "absent", check_mode=True)["changed"]
         seconds = 0 if self.context.going_back else self.site["count_timeout"]
         note = self.context.state(f"activity-{self.journal.run_id}.json")
         begun = [one for one in self.journal.steps if one["step"] == self.name and one["phase"] == self.context.phase]
         self.context.progress.say("counting the rows of every table")
-        self.counted = activity_note.note(self.site, note, seconds, replace=closed and (self.site["gate"] == FIREWALL or len(begun) == 1))
+        # This attempt is among them.
+        self.counted = activity_note.note(self.site, note, seconds, replace=len(begun) == 1)
         restart.release(self.context.seen)
 
     def site_tasks(self) -> bool:
