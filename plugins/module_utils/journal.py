@@ -19,8 +19,6 @@ Journal = Dict[str, Any]
 FIRST_OFFLINE_STEP, LAST_OFFLINE_STEP = "maintenance_on", "maintenance_off"
 BACKUP = "backup"
 HARMLESS = "pull"
-# What is counted in a step's or a run's data.
-COUNTS = frozenset(("bytes", "count_timeout", "hashed", "inserted", "kept", "rows", "source", "tables", "unchanged", "updated", "users", "without_email"))
 
 
 def load(path: str) -> Tuple[Optional[Journal], str]:
@@ -143,7 +141,7 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
         journal = dict(journal, phase=phase, finished=None, outcome=None)
     elif journal is None or not unfinished(journal) or begins_again:
         journal = {"run_id": run_id(now), "started": now, "finished": None, "outcome": None, "phase": phase}
-        journal.update(run=numbered(params["run"]), steps=[], holder={})
+        journal.update(run=dict(params["run"]), steps=[], holder={})
     before = plan[plan.index(step) - 1] if step in plan[1:] else None
     if before and lost:
         raise OperationError(
@@ -226,13 +224,15 @@ def done(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Jou
             f"The journal's last step is {running['step']}, and {step} was to be ended. Another run may be writing to the same journal: see"
             " that only one is under way, and run again."
         )
-    steps = journal["steps"][:-1] + [dict(running, finished=now, data=numbered(data))]
-    return dict(journal, steps=steps, run={**journal["run"], **numbered(run)})
+    steps = journal["steps"][:-1] + [dict(running, finished=now, data={**running["data"], **data})]
+    return dict(journal, steps=steps, run={**journal["run"], **run})
 
 
-def numbered(data: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the data with every count as a number: ansible-core before 2.19 makes text of a number that a template gives."""
-    return {key: int(value) if key in COUNTS and isinstance(value, str) and value.isdigit() else value for key, value in data.items()}
+def noted(journal: Journal, params: Mapping[str, Any], data: Mapping[str, Any]) -> Journal:
+    """Return the journal with what the step under way keeps already; its end adds to it. Raises OperationError as C(done) does."""
+    require_held(journal, params, step_ends=True)
+    *before, running = journal["steps"]
+    return dict(journal, steps=[*before, dict(running, data=dict(data))])
 
 
 def require_database(journal: Optional[Journal], database: Mapping[str, Any], path: str) -> None:

@@ -79,6 +79,12 @@ class Journal:
         params["process"] = process.mine()
         self.save(journals.started(self.content, params, now()))
 
+    def note(self, data: Mapping[str, Any]) -> None:
+        """Keep what the step that has begun found: its end may be another process."""
+        if data:
+            self.load()
+            self.save(journals.noted(self.content, {**self.run, "path": self.path}, data))
+
     def end(self, step: str, data: Mapping[str, Any], told: Mapping[str, Any]) -> None:
         """Note that a step has ended, with its data and what has changed of the run.
 
@@ -191,8 +197,9 @@ class Step:
         """Return what the step would do, for check mode."""
         return []
 
-    def prepare(self) -> None:
-        """Do what comes before the site's own tasks, where it has any."""
+    def prepare(self) -> Dict[str, Any]:
+        """Do what comes before the site's own tasks, where it has any; return what the journal keeps of it."""
+        return {}
 
     def work(self) -> Dict[str, Any]:
         """Do what the step is for; return what the journal keeps of it."""
@@ -248,7 +255,7 @@ class Step:
         problem = self.obstacle()
         if problem:
             raise OperationError(problem)
-        self.prepare()
+        self.journal.note(self.prepare())
 
     @property
     def database_optional(self) -> bool:

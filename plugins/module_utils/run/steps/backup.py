@@ -95,7 +95,7 @@ class Backup(Step):
         told = {name: self.site["backup_" + name] for name in ("jobs", "verify", "compress", "image")}
         return {**self.site, **told, "dest": dest, "run": self.journal.run_id or "check"}
 
-    def prepare(self) -> None:
+    def prepare(self) -> Dict[str, Any]:
         """Dump, or make the folder for the site's own tasks."""
         self.dest = self.folder()
         self.dumped: Dict[str, Any] = {}
@@ -104,6 +104,7 @@ class Backup(Step):
             self.context.duration = self.dumped["duration"]
         elif self.untouched():
             os.makedirs(self.dest, mode=0o700)
+        return {}
 
     def site_tasks(self) -> bool:
         """Return whether the site backs the database up by tasks of its own."""

@@ -39,11 +39,12 @@ class MaintenanceOn(Step):
         """Return what would be closed."""
         return firewall(self.context, "present", check_mode=True)["lines"]
 
-    def prepare(self) -> None:
+    def prepare(self) -> Dict[str, Any]:
         """Close the firewall. While the old release still runs, containers can be asked whether they reach each other."""
         self.context.say(*firewall(self.context, "present", prove=True)["lines"])
         if self.site["gate"] == NONE:
             self.context.say("Users are not kept out (openlmis_gate is none): see to it that nobody works on the server.")
+        return {}
 
     def site_tasks(self) -> bool:
         """Return whether the site keeps users out by tasks of its own."""
@@ -68,7 +69,7 @@ class MaintenanceOff(Step):
         """Return that users would be let in."""
         return firewall(self.context, "absent", check_mode=True)["lines"]
 
-    def prepare(self) -> None:
+    def prepare(self) -> Dict[str, Any]:
         """Note what the database has seen before users work in it, for a rollback and for the report.
 
         Once an attempt has begun it may have let users in: its note stays, or a rollback would not see what they have done since.
@@ -78,8 +79,9 @@ class MaintenanceOff(Step):
         begun = [one for one in self.journal.steps if one["step"] == self.name and one["phase"] == self.context.phase]
         self.context.progress.say("counting the rows of every table")
         # This attempt is among them.
-        self.counted = activity_note.note(self.site, note, seconds, replace=len(begun) == 1)
+        counted = activity_note.note(self.site, note, seconds, replace=len(begun) == 1)
         restart.release(self.context.seen)
+        return counted
 
     def site_tasks(self) -> bool:
         """Return whether the site lets users in by tasks of its own."""
@@ -88,4 +90,4 @@ class MaintenanceOff(Step):
     def work(self) -> Dict[str, Any]:
         """Open the firewall."""
         self.context.say(*firewall(self.context, "absent")["lines"])
-        return getattr(self, "counted", {})
+        return {}

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List
 
+from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils import override, running
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import firewall
 
 
 class Start(Step):
@@ -61,5 +63,8 @@ class Start(Step):
             more = [context.state("out-of-order.yml")]
             override.write(context.seen.rendered, late, more[0])
         running.up(context.seen, [], restarts, context.progress, more)
+        # Docker has chosen ports for the new containers that no rule knew.
+        if journals.keep_out(self.journal.content):
+            firewall(context, "present")
         # The wait looks next, and nobody waits for it meanwhile.
         return {"temporary": late}

@@ -523,10 +523,3 @@ def test_a_run_written_again_over_a_database_that_did_not_answer_takes_the_one_t
     known = dict(text, steps=[dict(text["steps"][0], data={})])
     with pytest.raises(OperationError, match="another one"):
         expect(known, IDENTITY)
-
-
-def test_counts_are_numbers_whichever_ansible_core_hands_them_on():
-    told = {"inserted": "320", "kept": 0, "rows": "", "version": "4", "kept_users": ["1"]}
-    text = end(begin(None, "backup", 0, run={"users": "320", "from": "3"}), "backup", 1, data=told)
-    assert text["run"] == {"users": 320, "from": "3"}
-    assert text["steps"][0]["data"] == {"inserted": 320, "kept": 0, "rows": "", "version": "4", "kept_users": ["1"]}

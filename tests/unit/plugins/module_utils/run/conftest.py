@@ -42,13 +42,13 @@ class Place:
         self.looks.append(wait)
         if isinstance(self.facts, Exception):
             raise self.facts
-        return None, copy.deepcopy(self.facts)
+        return SimpleNamespace(client=None), copy.deepcopy(self.facts)
 
     def context(self, check_mode=False, **options):
         """Return what a module call of its own begins with."""
         told = {"login_password": None, "admin_password": None, "client_secret": None, "phase": UPGRADE, "again": False, "part": "begin"}
         params = {**told, "told": {}, "run": self.run, "site": self.site, **options}
-        return Context(SimpleNamespace(params=params, check_mode=check_mode), Progress())
+        return Context(SimpleNamespace(params=params, check_mode=check_mode, get_bin_path=str), Progress())
 
     def do(self, kind, **options):
         """Do a step as a module call does; return its context and what the task file goes by."""

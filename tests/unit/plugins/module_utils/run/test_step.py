@@ -204,7 +204,7 @@ class Lift(Step):
         self.world["did"].append("work")
         self.world["lifted"] = not self.world.get("stuck")
         self.context.say("Lifted.")
-        return {"by": "hand", "rows": "7"}
+        return {"by": "hand", "rows": 7}
 
     def shortfall(self):
         return "" if self.world["lifted"] else "It is where it was."

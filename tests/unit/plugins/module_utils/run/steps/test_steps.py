@@ -10,11 +10,13 @@ import json
 import os
 
 import pytest
+from ansible_collections.openlmis.operations.plugins.module_utils import activity_note, gate, restart, running
 from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import resume, wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.backup import Backup
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import MaintenanceOff
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.migrate import MigrateContactDetails
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.pull import Pull
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.rehearsal import Begin, Over, Summary
@@ -225,6 +227,61 @@ def test_the_owner_of_the_details_is_found_by_its_component(place):
     place.service("mail", component="notification")
     place.service("auth")
     assert MigrateContactDetails(place.context()).owner() == ["mail"]
+
+
+# -- the gate --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_out(place, monkeypatch):
+    """Have a server whose firewall and counted rows are data."""
+    place.site.update(gate="firewall", gate_ports=[], gate_allow=[], count_timeout=60)
+    did = place.world["did"]
+
+    def firewall(params, _check_mode, _find):
+        did.append(params["state"])
+        if place.world.pop("stuck", False):
+            raise OperationError("the firewall is stuck")
+        return {"changed": True, "lines": []}
+
+    def note(_site, _dest, _seconds, replace):
+        did.append(f"noted, replace={replace}")
+        return {"rows": {"auth.users": 9}}
+
+    monkeypatch.setattr(gate, "run", firewall)
+    monkeypatch.setattr(activity_note, "note", note)
+    monkeypatch.setattr(restart, "release", lambda _look: did.append("released"))
+    return did
+
+
+def test_what_users_could_have_done_is_counted_from_the_first_attempt_to_let_them_in(place, kept_out):
+    place.have_done(*before("maintenance_off"))
+    place.world["stuck"] = True
+    with pytest.raises(OperationError, match="stuck"):
+        place.do(MaintenanceOff)
+    place.do(MaintenanceOff)
+    assert kept_out == ["noted, replace=True", "released", "absent", "noted, replace=False", "released", "absent"]
+
+
+def test_the_rows_are_in_the_journal_also_where_the_site_lets_users_in(place, kept_out):
+    place.site["gate"] = "/site/gate.yml"
+    place.have_done(*before("maintenance_off"))
+    place.do(MaintenanceOff)
+    place.do(MaintenanceOff, part="end")
+    assert place.journal().data("maintenance_off") == {"rows": {"auth.users": 9}}
+
+
+@pytest.mark.parametrize(("done", "asked"), [(before("start"), ["present"]), (PLANS[UPGRADE], [])])
+def test_ports_that_docker_chooses_at_the_start_are_closed_where_users_are_kept_out(place, kept_out, monkeypatch, done, asked):
+    place.service("auth")
+    place.facts.update(restarts={}, components=[])
+    place.facts["project"]["unlabelled_networks"] = []
+    place.have_done(*done)
+    kept_out.clear()
+    monkeypatch.setattr(running, "network_gone", lambda *_: None)
+    monkeypatch.setattr(running, "up", lambda *_: [])
+    place.do(Start)
+    assert kept_out == asked
 
 
 # -- wait, the database ------------------------------------------------------------------------------------------------
