@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.openlmis.operations.plugins.module_utils.contact_details import argument_spec, migrate
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.progress import Progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.progress import Progress
+from ansible_collections.openlmis.operations.plugins.module_utils.data.contact_details import argument_spec, migrate
 
 # There is no Docker Engine in here to ask for a project, which is found by its network instead; progress is printed.
 LEFT_OUT = ("project_src", "project_name", "compose_files", "release", "progress_file", "expected_seconds")

@@ -82,6 +82,7 @@ def lint() -> Iterator[Check]:
     """Everything that reads files only."""
     yield Check("yamllint", ["yamllint", "--strict", "."])
     yield Check("ruff", ["ruff", "check", "--no-cache", "."])
+    yield Check("import-linter", ["lint-imports", "--no-cache", "--no-logo"], env={"PYTHONPATH": ".cache/collections"})
     yield Check("shellcheck", ["shellcheck", *shell_scripts()])
     yield Check("actionlint", ["actionlint", *map(str, sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/rehearse.yml"]))])
     yield Check("argument specs", [sys.executable, "tools/check_argument_specs.py"])

@@ -140,7 +140,8 @@ import os
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import backups, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.backup import backups
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

@@ -152,21 +152,16 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    backups,
-    compose,
-    containers,
-    contents,
-    database,
-    dumps,
-    harmless,
-    progress,
-    restoring,
-)
-from ansible_collections.openlmis.operations.plugins.module_utils.beside import DATABASE, UNTOUCHED, Beside
-from ansible_collections.openlmis.operations.plugins.module_utils.contents import quoted
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
-from ansible_collections.openlmis.operations.plugins.module_utils.redact import redact
+from ansible_collections.openlmis.operations.plugins.module_utils.backup import backups, dumps
+from ansible_collections.openlmis.operations.plugins.module_utils.core import disk, progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, leave
+from ansible_collections.openlmis.operations.plugins.module_utils.core.redact import redact
+from ansible_collections.openlmis.operations.plugins.module_utils.data import harmless
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose, containers
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restoring
+from ansible_collections.openlmis.operations.plugins.module_utils.dump.beside import DATABASE, UNTOUCHED, Beside
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import contents, database
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql.contents import quoted
 
 WORK = "/openlmis-backup"
 UNPACKED = "copy.dump"
@@ -278,7 +273,7 @@ class Copy(Beside):
             needs.update({"the throw-away server": size, "the archive made there": self.dump.size // 2})
             root = compose.docker_client().info()["DockerRootDir"]
             self._place(places, free, "the throw-away server", root, None)
-            self._place(places, free, "the archive made there", backups.existing(self.work), None)
+            self._place(places, free, "the archive made there", disk.existing(self.work), None)
         problem = restoring.room_problem(needs, free, places)
         if problem:
             raise OperationError(f"{problem}, by the size of the dump; room for all of it is expected. {UNTOUCHED}; make room and run again.")

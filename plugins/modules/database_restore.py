@@ -150,7 +150,10 @@ duration:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, progress, restore, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restore
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

@@ -111,7 +111,9 @@ proven:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, gate, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import gate
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

@@ -93,8 +93,11 @@ import time
 from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, harmless, restoring
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, leave
+from ansible_collections.openlmis.operations.plugins.module_utils.data import harmless
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restoring
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 MARK = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 

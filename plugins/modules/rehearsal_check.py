@@ -114,19 +114,14 @@ import os
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    checks,
-    deployment,
-    dumps,
-    evidence,
-    outlook,
-    rehearsing,
-    server,
-)
-from ansible_collections.openlmis.operations.plugins.module_utils.compose import require_docker
-from ansible_collections.openlmis.operations.plugins.module_utils.database import require_psycopg2
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError, leave
-from ansible_collections.openlmis.operations.plugins.module_utils.finding import REFUSED, table, verdict
+from ansible_collections.openlmis.operations.plugins.module_utils.backup import dumps
+from ansible_collections.openlmis.operations.plugins.module_utils.check import checks, evidence, rehearsing
+from ansible_collections.openlmis.operations.plugins.module_utils.check.finding import REFUSED, table, verdict
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, leave
+from ansible_collections.openlmis.operations.plugins.module_utils.docker.compose import require_docker
+from ansible_collections.openlmis.operations.plugins.module_utils.host import server
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql.database import require_psycopg2
+from ansible_collections.openlmis.operations.plugins.module_utils.project import deployment, outlook
 
 # They look at the database that is replaced.
 OF_THE_DATABASE = ("database", "database volume", "migration order")

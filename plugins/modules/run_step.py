@@ -169,8 +169,10 @@ held_by:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, progress, skeleton
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 from ansible_collections.openlmis.operations.plugins.module_utils.run import registry, step
 
 

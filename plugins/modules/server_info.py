@@ -114,7 +114,10 @@ server:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, database, server, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.host import server
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

@@ -130,7 +130,9 @@ msg:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import database, skeleton, smoke, web
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
+from ansible_collections.openlmis.operations.plugins.module_utils.release import smoke, web
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

@@ -166,7 +166,9 @@ server_version:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details, database, progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

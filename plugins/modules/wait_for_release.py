@@ -158,14 +158,10 @@ msg:
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    compose,
-    database,
-    progress,
-    skeleton,
-    wait,
-    web,
-)
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
+from ansible_collections.openlmis.operations.plugins.module_utils.release import wait, web
 
 
 def work(module: AnsibleModule) -> Dict[str, Any]:

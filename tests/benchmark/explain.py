@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 
 

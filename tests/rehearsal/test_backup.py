@@ -26,7 +26,7 @@ from stack.releases import CHECKOUT, HERE, RELEASES, flyway_versions
 from stack.world import DATABASE, Server
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import server as module_server
+from ansible_collections.openlmis.operations.plugins.module_utils.host import server as module_server
 
 MODULES = "ansible_collections.openlmis.operations.plugins.modules."
 RUNNER = """

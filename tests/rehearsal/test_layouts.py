@@ -45,13 +45,9 @@ from stack.rounds import Rounds, offered, rounds, rows
 from stack.world import PROJECT_LABEL, Server, expected_contact_details
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    checks_layout,
-    compose,
-    deployment,
-    edits,
-    outlook,
-)
+from ansible_collections.openlmis.operations.plugins.module_utils.check import checks_layout
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
+from ansible_collections.openlmis.operations.plugins.module_utils.project import deployment, edits, outlook
 
 TARGET = RELEASES["3.4.0"]
 # Fewer components start sooner.

@@ -18,8 +18,9 @@ from stack import deployment, images
 from stack.releases import CHECKOUT, LABEL
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import progress, running, server
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.host import running, server
 
 RELEASE = yaml.safe_load((CHECKOUT / "roles/openlmis/vars/releases/3.4.0.yml").read_text())
 NAME = "openlmis-rehearsal-replaced"

@@ -29,14 +29,10 @@ from stack import images
 from stack.releases import CHECKOUT, LABEL
 
 sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    activity,
-    activity_note,
-    contents,
-    database,
-    volume,
-)
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.host import volume
+from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import activity_note
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import activity, contents, database
 
 IMAGE = "openlmis-operations/restore-test:latest"
 PASSWORD = "p@ss#w0rd"

@@ -10,8 +10,9 @@ import contextlib
 import os
 from typing import Any, Mapping
 
-from ansible_collections.openlmis.operations.plugins.module_utils import deployment, running, volume
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.host import running, volume
+from ansible_collections.openlmis.operations.plugins.module_utils.project import deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context
 
 

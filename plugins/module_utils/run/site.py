@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 
 LIST = {"type": "list", "elements": "str", "default": []}
 PATH, TEXT, NUMBER, WORD, MAPPING = ({"type": name} for name in ("path", "str", "int", "bool", "dict"))

@@ -10,7 +10,9 @@ import os
 from datetime import datetime, timezone
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import backups, dump
+from ansible_collections.openlmis.operations.plugins.module_utils.backup import backups
+from ansible_collections.openlmis.operations.plugins.module_utils.core import disk
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import dump
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 
 DUMP = "dump"
@@ -154,4 +156,4 @@ class Backup(Step):
         if result["site_tasks"]:
             return {**result, "folder": self.dest}
         folder = self.kept["dest"]
-        return {**result, "folder": folder, **backups.files_of(backups.load(os.path.join(folder, backups.MANIFEST)))}
+        return {**result, "folder": folder, **backups.files_of(disk.load(os.path.join(folder, backups.MANIFEST)))}

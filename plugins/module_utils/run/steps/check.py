@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import preflight, restore
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.check import preflight
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restore
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import rollback
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import firewall

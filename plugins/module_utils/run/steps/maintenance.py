@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import activity_note, gate, restart
+from ansible_collections.openlmis.operations.plugins.module_utils.host import restart
+from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import activity_note, gate
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step
 
 FIREWALL, NONE = "firewall", "none"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details, running
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details
+from ansible_collections.openlmis.operations.plugins.module_utils.host import running
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 
 KEPT = ("source", "inserted", "updated", "unchanged", "kept", "kept_users", "without_email")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import images
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import images
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils import restart, running, wait
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.release import wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import UPGRADE, Context, Journal, Step, now
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.wait import options
 

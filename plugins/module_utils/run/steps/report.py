@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils import report_files
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.report import report_files
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step, now
 
 

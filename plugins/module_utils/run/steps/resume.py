@@ -10,17 +10,13 @@ import os
 import time
 from typing import Any, Dict
 
-from ansible_collections.openlmis.operations.plugins.module_utils import (
-    compose,
-    containers,
-    process,
-    restart,
-    running,
-    traces,
-)
-from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
-from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
+from ansible_collections.openlmis.operations.plugins.module_utils.core import disk
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose, containers
+from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import process
+from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up, traces
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step, now
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import FIREWALL, NONE, firewall
 
@@ -145,6 +141,6 @@ class Ways(Step):
             f"This also stands in {path} on {self.site['name']}.",
         ]
         os.makedirs(self.site["state_dir"], mode=0o700, exist_ok=True)
-        traces.backups.write_text(path, "\n".join([*lines, ""]))
+        disk.write_text(path, "\n".join([*lines, ""]))
         self.context.say(*lines)
         return {}

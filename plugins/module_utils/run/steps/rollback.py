@@ -10,8 +10,10 @@ import contextlib
 import os
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.openlmis.operations.plugins.module_utils import backups, images, put_back, restore, rollback
-from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
+from ansible_collections.openlmis.operations.plugins.module_utils.backup import backups, put_back
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import images
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restore
+from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up, rollback
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import smoke
+from ansible_collections.openlmis.operations.plugins.module_utils.release import smoke
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import rollback
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.wait import components

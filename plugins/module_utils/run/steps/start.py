@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils import override, running
+from ansible_collections.openlmis.operations.plugins.module_utils.host import running
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.project import override
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import firewall
 

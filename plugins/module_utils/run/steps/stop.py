@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import running
+from ansible_collections.openlmis.operations.plugins.module_utils.host import running
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Step
 
 AWAKE = ("running", "restarting", "paused")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ansible_collections.openlmis.operations.plugins.module_utils import wait
+from ansible_collections.openlmis.operations.plugins.module_utils.release import wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import rollback
 

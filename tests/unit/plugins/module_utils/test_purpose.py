@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import preflight
+from ansible_collections.openlmis.operations.plugins.module_utils.check import preflight
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import yaml
 from ansible_collections.openlmis.operations.plugins.doc_fragments import database, progress
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details
-from ansible_collections.openlmis.operations.plugins.module_utils.database import connection_argument_spec
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql.database import connection_argument_spec
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 
 

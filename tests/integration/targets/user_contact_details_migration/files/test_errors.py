@@ -13,8 +13,8 @@ from pathlib import Path
 
 import postgresql_server
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details as module
-from ansible_collections.openlmis.operations.plugins.module_utils import database as database_utils
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details as module
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database as database_utils
 from expectation import Details, User, details_of, user_id
 
 ANN, BOB = User(user_id(1), "ann", "ann@example.org", "1"), User(user_id(2), "bob", "bob@example.org", "2")

@@ -12,8 +12,8 @@ import re
 import time
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details as module
-from ansible_collections.openlmis.operations.plugins.module_utils import database as database_utils
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details as module
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database as database_utils
 from expectation import User, details_of, user_id
 from network import Line, Namespace
 

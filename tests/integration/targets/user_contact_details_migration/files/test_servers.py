@@ -21,7 +21,7 @@ import postgresql_server
 import pytest
 import test_values
 import yaml
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details
 from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module
 from conftest import Database
 from expectation import Details, User, details_of, expected, user_id

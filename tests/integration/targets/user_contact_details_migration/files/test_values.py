@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hypothesis
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import contact_details as module
-from ansible_collections.openlmis.operations.plugins.module_utils import progress
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.data import contact_details as module
 from expectation import Details, User, details_of, expected, is_java_whitespace, user_id
 from hypothesis import strategies
 

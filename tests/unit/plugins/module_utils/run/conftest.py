@@ -8,8 +8,8 @@ import copy
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import server
-from ansible_collections.openlmis.operations.plugins.module_utils.progress import Progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core.progress import Progress
+from ansible_collections.openlmis.operations.plugins.module_utils.host import server
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import UPGRADE, Context, Journal
 
 IDENTITY = {"name": "open_lmis", "oid": 16384, "system_identifier": "1", "mounts": {"/data": "abc"}}

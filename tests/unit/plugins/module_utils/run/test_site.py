@@ -8,7 +8,7 @@ import os
 
 import pytest
 import yaml
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run import site
 
 ROLE = os.path.join(os.path.dirname(site.__file__), *[os.pardir] * 3, "roles", "openlmis")

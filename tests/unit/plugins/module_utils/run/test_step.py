@@ -8,9 +8,9 @@ import json
 import subprocess
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import journal as journals
-from ansible_collections.openlmis.operations.plugins.module_utils import process
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.journal import process
 from ansible_collections.openlmis.operations.plugins.module_utils.run import step as steps
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import ROLLBACK, UPGRADE, Journal, Step
 

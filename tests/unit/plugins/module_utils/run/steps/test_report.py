@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import ROLLBACK
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.report import (
     Failed,

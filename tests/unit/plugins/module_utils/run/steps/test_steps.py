@@ -10,8 +10,9 @@ import json
 import os
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils import activity_note, gate, restart, running
-from ansible_collections.openlmis.operations.plugins.module_utils.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
+from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import activity_note, gate
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import resume, wait
