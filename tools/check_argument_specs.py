@@ -4,8 +4,10 @@
 """Checks what no linter does: that each role's task files, argument specs, defaults and variables agree.
 
 - A task file that no other one of the role includes has an entry point, and every entry point a file.
-- Every variable that the role reads is in a spec, with the same default as in defaults/main.yml, or the role sets it itself.
-- A private variable (`<role>__…`) is read in no other task file than the one whose result it is, but for those in CARRIED.
+- Every variable that the role reads is in a spec, with the same default as in defaults/main.yml, or the role sets it
+  itself.
+- A private variable (`<role>__…`) is read in no other task file than the one whose result it is, but for those in
+  CARRIED.
 - No name is a result and one of the `vars` of a task: the result would win.
 """
 
@@ -19,8 +21,16 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-# The rehearsal knows by these from one of its tasks what to do in the next, and a failure of a batch names the servers to come.
-CARRIED = {"openlmis__copied", "openlmis__in_place", "openlmis__look", "openlmis__rehearsal_id", "openlmis__to_come", "openlmis__way_back"}
+# The rehearsal knows by these from one of its tasks what to do in the next, and a failure of a batch names the servers
+# to come.
+CARRIED = {
+    "openlmis__copied",
+    "openlmis__in_place",
+    "openlmis__look",
+    "openlmis__rehearsal_id",
+    "openlmis__to_come",
+    "openlmis__way_back",
+}
 
 
 def load(path: Path) -> dict:
@@ -35,7 +45,9 @@ def check_entry_points(texts: dict[str, str], specs: dict) -> Iterator[str]:
 
 
 def check_options(specs: dict, defaults: dict) -> Iterator[str]:
-    options = [(verb, name, option) for verb, spec in specs.items() for name, option in (spec.get("options") or {}).items()]
+    options = [
+        (verb, name, option) for verb, spec in specs.items() for name, option in (spec.get("options") or {}).items()
+    ]
     for verb, name, option in options:
         value = None if option.get("required") else defaults.get(name)
         if option.get("default") != value:
@@ -57,7 +69,9 @@ def check_variables(role: Path, texts: dict[str, str], known: set[str]) -> Itera
     handed: set[str] = set()
     for name, text in texts.items():
         tasks = list(tasks_in(yaml.safe_load(text)))
-        results[name] = {task["register"] for task in tasks if "register" in task}.union(*(task.get("ansible.builtin.set_fact") or {} for task in tasks))
+        results[name] = {task["register"] for task in tasks if "register" in task}.union(
+            *(task.get("ansible.builtin.set_fact") or {} for task in tasks)
+        )
         handed.update(*(task.get("vars") or {} for task in tasks))
     playbooks = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("playbooks/*.yml"))
     handed.update(re.findall(rf"\b({role.name}__\w+): ", playbooks))
@@ -65,7 +79,11 @@ def check_variables(role: Path, texts: dict[str, str], known: set[str]) -> Itera
     for name in sorted(everywhere & handed):
         yield f"{name} is a result, which wins over the vars of a task with this name"
     public = {name for name in everywhere if "__" not in name}
-    others = {path.name: path.read_text(encoding="utf-8") for folder in ("templates", "vars") for path in (role / folder).glob("*.*")}
+    others = {
+        path.name: path.read_text(encoding="utf-8")
+        for folder in ("templates", "vars")
+        for path in (role / folder).glob("*.*")
+    }
     for file, text in [*texts.items(), *others.items()]:
         read = set(re.findall(rf"(?<![\w.]){role.name}_[a-z0-9_]+\b(?!\()", text))
         for name in sorted(read - known - handed - public - CARRIED - results.get(file, set())):
@@ -77,8 +95,14 @@ def main() -> int:
     for role in sorted(path for path in (ROOT / "roles").glob("*") if path.is_dir()):
         specs, defaults = load(role / "meta/argument_specs.yml")["argument_specs"], load(role / "defaults/main.yml")
         texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((role / "tasks").glob("*.yml"))}
-        known = {*defaults, *load(role / "vars/main.yml")}.union(*(spec.get("options") or {} for spec in specs.values()))
-        found = [*check_entry_points(texts, specs), *check_options(specs, defaults), *check_variables(role, texts, known)]
+        known = {*defaults, *load(role / "vars/main.yml")}.union(
+            *(spec.get("options") or {} for spec in specs.values())
+        )
+        found = [
+            *check_entry_points(texts, specs),
+            *check_options(specs, defaults),
+            *check_variables(role, texts, known),
+        ]
         problems += [f"roles/{role.name}: {problem}" for problem in found]
     print("\n".join(problems) or "task files, argument specs, defaults and variables agree")
     return 1 if problems else 0

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records docs/sittings/*.txt on a throw-away server: an upgrade that fails, its rollback, and an upgrade that goes through.
+"""Records docs/sittings/*.txt on a throw-away server: an upgrade that fails, its rollback, and an upgrade that goes
+through.
 
     tools/second-engine .venv/bin/python tools/record.py
 
-As root, about five minutes. What is printed is kept as it is; only folders, addresses and the inventory's name become those of an
-ordinary installation, and the seconds between lines are not kept.
+As root, about five minutes. What is printed is kept as it is; only folders, addresses and the inventory's name become
+those of an ordinary installation, and the seconds between lines are not kept.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ def record(name: str, server: Server, words: str, *playbooks: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="openlmis-sitting-") as folder, deployment.running("3.3.1", pathlib.Path(folder) / "server") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="openlmis-sitting-") as folder,
+        deployment.running("3.3.1", pathlib.Path(folder) / "server") as server,
+    ):
         images.arm("auth", "4.0.0", "crash-in-migration")
         try:
             record("failed", server, "stopped in step wait", UPGRADE)

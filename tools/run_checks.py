@@ -1,7 +1,8 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the parts of the test suite that are named, or all but the long ones, and says at the end how many tests passed and failed.
+"""Runs the parts of the test suite that are named, or all but the long ones, and says at the end how many tests passed
+and failed.
 
 "all" names every part.
 
@@ -36,8 +37,8 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each older ansible-core with the Python that tools/setup-python gives it, and the older Pythons of managed hosts.
 CORES = {"2.16": "3.12", "2.17": "3.11", "2.18": "3.13"}
 OLD_PYTHONS = ["3.8", "3.9", "3.10"]
-# The slowest of ansible-test sanity, each with an environment of its own; other parts look at the same: ruff, yamllint, antsibull-changelog
-# and, as for imports, an older Python and every test that runs a module.
+# The slowest of ansible-test sanity, each with an environment of its own; other parts look at the same: ruff, yamllint,
+# antsibull-changelog and, as for imports, an older Python and every test that runs a module.
 ELSEWHERE = ("changelog", "import", "pep8", "pylint", "yamllint")
 
 
@@ -65,7 +66,10 @@ def shell_scripts() -> list[str]:
     """Every file that git knows or would add and whose first line names a shell."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     scripts = []
     for name in listed.stdout.splitlines():
@@ -82,9 +86,13 @@ def lint() -> Iterator[Check]:
     """Everything that reads files only."""
     yield Check("yamllint", ["yamllint", "--strict", "."])
     yield Check("ruff", ["ruff", "check", "--no-cache", "."])
+    yield Check("ruff format", ["ruff", "format", "--no-cache", "--check", "."])
     yield Check("import-linter", ["lint-imports", "--no-cache", "--no-logo"], env={"PYTHONPATH": ".cache/collections"})
     yield Check("shellcheck", ["shellcheck", *shell_scripts()])
-    yield Check("actionlint", ["actionlint", *map(str, sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/rehearse.yml"]))])
+    yield Check(
+        "actionlint",
+        ["actionlint", *map(str, sorted([*ROOT.glob(".github/workflows/*.yml"), ROOT / "docs/examples/rehearse.yml"]))],
+    )
     yield Check("argument specs", [sys.executable, "tools/check_argument_specs.py"])
     yield Check("page of variables", [sys.executable, "tools/variables.py", "--check"])
     yield Check("antsibull-changelog", ["antsibull-changelog", "lint"])
@@ -101,13 +109,18 @@ def ansible_test(command: str, python: str, *options: str, core: str = "") -> Ch
     output = ROOT / ".cache/ansible-test" / folder / "ansible_collections" / NAMESPACE / NAME / "tests/output/junit"
     with_core = f", ansible-core {core}" if core else ""
     return Check(
-        f"ansible-test {command}{with_core}, Python {python}", ["tools/ansible-test", command, "--python", python, *options],
-        junit=output, per_file=command == "integration", env={"CORE": core} if core else {},
+        f"ansible-test {command}{with_core}, Python {python}",
+        ["tools/ansible-test", command, "--python", python, *options],
+        junit=output,
+        per_file=command == "integration",
+        env={"CORE": core} if core else {},
     )
 
 
 def sanity() -> Iterator[Check]:
-    """What is seen by nothing else, with this Python; the oldest one that is there compiles and imports the modules, and in the matrix all do."""
+    """What is seen by nothing else, with this Python; the oldest one that is there compiles and imports the modules,
+    and in the matrix all do.
+    """
     yield ansible_test("sanity", PYTHON, "--junit", *(f"--skip-test={name}" for name in ELSEWHERE))
     for python in [version for version in OLD_PYTHONS if shutil.which(f"python{version}")][:1]:
         yield ansible_test("sanity", python, "--junit", "--test", "compile", "--test", "import")
@@ -127,7 +140,9 @@ def integration() -> Iterator[Check]:
 
 
 def matrix() -> Iterator[Check]:
-    """Sanity, units and integration with every older ansible-core, and the modules' units with every Python of a managed host."""
+    """Sanity, units and integration with every older ansible-core, and the modules' units with every Python of a
+    managed host.
+    """
     # What is missing fails here: ansible-test would leave it out without a word.
     yield Check("environments of the matrix", ["tools/setup-python", *CORES, *OLD_PYTHONS])
     # "default" has it compile and import the modules with every Python that is there, from 3.8 on.
@@ -142,13 +157,28 @@ def matrix() -> Iterator[Check]:
 
 
 def servers() -> Iterator[Check]:
-    """What the integration target runs a sample of: the copy on every major of PostgreSQL, and over every failure of the network."""
+    """What the integration target runs a sample of: the copy on every major of PostgreSQL, and over every failure of
+    the network.
+    """
     junit = RESULTS / "junit" / "servers"
     shutil.rmtree(junit, ignore_errors=True)
     files = ROOT / "tests/integration/targets/user_contact_details_migration/files"
-    pytest = [sys.executable, "-m", "pytest", "-v", "--durations=10", "-p", "no:cacheprovider", f"--junitxml={junit}/servers.xml"]
-    yield Check("servers", [*pytest, str(files / "test_servers.py"), str(files / "test_network.py")], junit=junit,
-                env={"OPENLMIS_TEST_ALL": "1"})
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "--durations=10",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={junit}/servers.xml",
+    ]
+    yield Check(
+        "servers",
+        [*pytest, str(files / "test_servers.py"), str(files / "test_network.py")],
+        junit=junit,
+        env={"OPENLMIS_TEST_ALL": "1"},
+    )
 
 
 def build() -> Iterator[Check]:
@@ -165,8 +195,11 @@ def build() -> Iterator[Check]:
     galaxy = ["ansible-galaxy", "collection"]
     yield Check("build", [*galaxy, "build", "--force", "--output-path", str(INSTALLED.parent)], env=env)
     tarballs = [str(path) for path in INSTALLED.parent.glob(f"{NAMESPACE}-{NAME}-*.tar.gz")]
-    yield Check("install from the tarball",
-                [*galaxy, "install", "--offline", "--collections-path", str(INSTALLED), *tarballs], env=env)
+    yield Check(
+        "install from the tarball",
+        [*galaxy, "install", "--offline", "--collections-path", str(INSTALLED), *tarballs],
+        env=env,
+    )
     yield Check("only what belongs into the collection", [sys.executable, "-c", LOOK_INSIDE, *tarballs])
 
     junit = RESULTS / "junit" / "documentation"
@@ -177,8 +210,11 @@ def build() -> Iterator[Check]:
 
     playbooks = [path.stem for path in sorted((ROOT / "playbooks").glob("*.yml")) if path.stem.isidentifier()]
     for playbook in playbooks or ["upgrade_3_4"]:
-        yield Check(f"syntax of {FQCN}.{playbook}",
-                    ["ansible-playbook", "--inventory", "openlmis,", "--syntax-check", f"{FQCN}.{playbook}"], env=env)
+        yield Check(
+            f"syntax of {FQCN}.{playbook}",
+            ["ansible-playbook", "--inventory", "openlmis,", "--syntax-check", f"{FQCN}.{playbook}"],
+            env=env,
+        )
 
 
 LOOK_INSIDE = """
@@ -197,7 +233,10 @@ if surplus or missing:
 SECOND = ("test_distribution.py", "test_expected.py", "test_faults.py", "test_layouts.py", "test_rehearsing.py")
 THIRD = ("test_upgrade.py",)
 FOURTH = ("test_backup.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
-COMPOSE_V1 = "import sys; sys.path.insert(0, 'tests/rehearsal'); from stack import compose_v1; compose_v1.docker_compose('1.20.1')"
+COMPOSE_V1 = (
+    "import sys; sys.path.insert(0, 'tests/rehearsal'); from stack import compose_v1;"
+    " compose_v1.docker_compose('1.20.1')"
+)
 
 
 def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "") -> Check:
@@ -212,7 +251,9 @@ def rehearsal_check(name: str, marks: str, names: Sequence[str], engine: str = "
 
 def rehearsal() -> Iterator[Check]:
     """Whole upgrades on a throw-away server."""
-    yield rehearsal_check("rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH}])
+    yield rehearsal_check(
+        "rehearsal", "not long", [name for name in REHEARSAL if name not in {*SECOND, *THIRD, *FOURTH}]
+    )
 
 
 def rehearsal_second() -> Iterator[Check]:
@@ -236,13 +277,23 @@ def rehearsal_long() -> Iterator[Check]:
     yield rehearsal_check("rehearsal-long", "long", REHEARSAL)
 
 
-# Seconds that a check of `make test` may take, more than twice what the longest takes on two slow cores; a hang must not pass unseen.
+# Seconds that a check of `make test` may take, more than twice what the longest takes on two slow cores; a hang must
+# not pass unseen.
 LIMIT = 2400
 PARTS = {
-    "lint": lint, "units": units, "integration": integration, "build": build, "sanity": sanity,
-    "rehearsal": rehearsal, "rehearsal-second": rehearsal_second, "rehearsal-third": rehearsal_third,
+    "lint": lint,
+    "units": units,
+    "integration": integration,
+    "build": build,
+    "sanity": sanity,
+    "rehearsal": rehearsal,
+    "rehearsal-second": rehearsal_second,
+    "rehearsal-third": rehearsal_third,
     "rehearsal-fourth": rehearsal_fourth,
-    "servers": servers, "rehearsal-long": rehearsal_long, "sanity-rest": sanity_rest, "matrix": matrix,
+    "servers": servers,
+    "rehearsal-long": rehearsal_long,
+    "sanity-rest": sanity_rest,
+    "matrix": matrix,
 }
 LONG = {"servers", "rehearsal-long", "sanity-rest", "matrix"}
 # What may run side by side: the rehearsal waits for containers most of the time, the others need the processor.
@@ -271,7 +322,9 @@ def count_junit(folder: Path, per_file: bool) -> Result:
 
 
 def end(process: subprocess.Popen[str], limit: float | None) -> bool:
-    """Wait for a command; one that takes longer than `limit` seconds is ended with all that it started, and the answer is False."""
+    """Wait for a command; one that takes longer than `limit` seconds is ended with all that it started, and the answer
+    is False.
+    """
     try:
         process.wait(limit)
         return True
@@ -327,10 +380,19 @@ class Runner:
         began = time.monotonic()
         with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
-                check.command, cwd=ROOT, env=env, text=True, errors="replace", start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                check.command,
+                cwd=ROOT,
+                env=env,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
-            reader = threading.Thread(target=self.read, args=(process.stdout, output, self.stream and check.junit), daemon=True)
+            reader = threading.Thread(
+                target=self.read, args=(process.stdout, output, self.stream and check.junit), daemon=True
+            )
             reader.start()
             self.running.add(process)
             ended = end(process, None if part in LONG else LIMIT)

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes docs/variables.md from the role's argument specs; with --check it says whether that page is current instead."""
+"""Writes docs/variables.md from the role's argument specs; with --check it says whether that page is
+current instead.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,10 @@ Written by `make docs` from roles/openlmis/meta/argument_specs.yml.
 
 # Variables
 
-Every variable of the role `openlmis.operations.openlmis`, in the inventory or with `--extra-vars`. A variable without a default is found
-by itself or not needed, unless it says *required*. The last column names the entry points that use it, where not nearly all do. `check` and
-`check_rollback` look at every variable of their playbook before anything is changed.
+Every variable of the role `openlmis.operations.openlmis`, in the inventory or with `--extra-vars`. A variable without
+a default is found by itself or not needed, unless it says *required*. The last column names the entry points that use
+it, where not nearly all do. `check` and `check_rollback` look at every variable of their playbook before anything is
+changed.
 
 | variable | type | default | meaning | used by |
 |---|---|---|---|---|
@@ -36,7 +39,9 @@ by itself or not needed, unless it says *required*. The last column names the en
 
 
 def variables(specs: dict) -> dict[str, dict]:
-    """Each variable with its option, in the order in which the specs name them, and `entries`, the entry points that take it."""
+    """Each variable with its option, in the order in which the specs name them, and `entries`, the entry points that
+    take it.
+    """
     found: dict[str, dict] = {}
     for entry, spec in specs.items():
         for name, option in (spec.get("options") or {}).items():
@@ -80,7 +85,10 @@ def main(arguments: list[str]) -> int:
     text = page(yaml.safe_load(SPECS.read_text(encoding="utf-8"))["argument_specs"])
     if arguments == ["--check"]:
         if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
-            print("docs/variables.md is not what roles/openlmis/meta/argument_specs.yml says: run `make docs`, and commit the page.")
+            print(
+                "docs/variables.md is not what roles/openlmis/meta/argument_specs.yml says: run `make docs`, and commit"
+                " the page."
+            )
             return 1
         return 0
     PAGE.write_text(text, encoding="utf-8")

@@ -17,7 +17,9 @@ DOES = {"backup": "dump", "migrate_contact_details": "copy"}
 
 
 def expected_seconds(step: str, again: bool, rehearsed: dict[str, Any]) -> dict[str, float]:
-    """Return how long a step took in a rehearsal; one that comes twice has two times, and what was told once holds for both."""
+    """Return how long a step took in a rehearsal; one that comes twice has two times, and what was told once holds for
+    both.
+    """
     told = (rehearsed.get("seconds") or {}).get(step) or []
     return {"expected_seconds": told[min(int(again), len(told) - 1)]} if told else {}
 

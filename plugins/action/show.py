@@ -27,7 +27,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Print the lines and change nothing."""
         super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec({"lines": {"type": "list", "elements": "str", "required": True}})
+        _validation, arguments = self.validate_argument_spec(
+            {"lines": {"type": "list", "elements": "str", "required": True}}
+        )
         for line in arguments["lines"]:
             Display().display(line, color=color(line))
         return {"changed": False}

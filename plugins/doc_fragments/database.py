@@ -13,7 +13,8 @@ options:
   settings_file:
     description:
       - The deployment's env file on the managed host, usually C(settings.env) or C(.env) beside C(docker-compose.yml).
-      - Without it, and with O(project_src), the three settings are those that Compose renders for the project's components.
+      - Without it, and with O(project_src), the three settings are those that Compose renders for the project's
+        components.
       - Read are C(DATABASE_URL), C(POSTGRES_USER) and C(POSTGRES_PASSWORD), by the rules of Compose v2.
       - A key of these three that C(docker run --env-file) and Compose v1 would read differently is named in a warning.
     type: path
@@ -23,7 +24,8 @@ options:
       - Takes precedence over the C(DATABASE_URL) of O(settings_file).
       - JDBC's C(user), C(password), C(ssl), C(sslmode), C(sslrootcert), C(sslcert) and C(sslkey) are translated;
         JDBC's other parameters concern Java only and are ignored.
-      - JDBC's C(ssl=true) alone becomes V(require) of O(ssl_mode), since Java's own certificate store cannot be read here.
+      - JDBC's C(ssl=true) alone becomes V(require) of O(ssl_mode), since Java's own certificate store cannot be read
+        here.
       - A URL that names several hosts is refused unless O(login_host) says which one to use.
     type: str
   login_host:
@@ -94,8 +96,10 @@ options:
     default: []
   release:
     description:
-      - What a release of OpenLMIS is, as in the role's C(vars/releases). It tells components from a site's own services.
-      - Without it, and with O(project_src) alone, every service with a JDBC URL counts as a component, and all must have the same.
+      - What a release of OpenLMIS is, as in the role's C(vars/releases). It tells components from a site's own
+        services.
+      - Without it, and with O(project_src) alone, every service with a JDBC URL counts as a component, and all must
+        have the same.
     type: dict
 requirements:
   - psycopg2 >= 2.8 (package psycopg2-binary or python3-psycopg2)

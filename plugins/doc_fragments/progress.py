@@ -12,9 +12,11 @@ class ModuleDocFragment:
 options:
   progress_file:
     description:
-      - File in which the module says in one line how far it is, while it works. It is replaced as a whole, has mode 0600, and belongs
+      - File in which the module says in one line how far it is, while it works. It is replaced as a whole, has mode
+        0600, and belongs
         to the owner of its folder. Its last text stays.
-      - The module's action sets it by itself, reads the file and shows the line on the controller's standard error every eight
+      - The module's action sets it by itself, reads the file and shows the line on the controller's standard error
+        every eight
         seconds, with the time so far. Nothing is shown of a module that ends before. Set it only to read it yourself.
     type: path
   expected_seconds:

@@ -24,12 +24,15 @@ options:
     default: {}
   target_files:
     description:
-      - Directory on the managed host with files that the site has prepared for the new release, laid out as in O(project_src).
-      - They are put in place whole, instead of edits of the files that are there. Files of O(project_src) that it lacks stay as they are.
+      - Directory on the managed host with files that the site has prepared for the new release, laid out as in
+        O(project_src).
+      - They are put in place whole, instead of edits of the files that are there. Files of O(project_src) that it lacks
+        stay as they are.
     type: path
   release:
     description:
-      - The release to hold the server against and those from which an upgrade to it may start, as in the role's C(vars/releases).
+      - The release to hold the server against and those from which an upgrade to it may start, as in the role's
+        C(vars/releases).
     type: dict
     required: true
   migrations:

@@ -9,9 +9,11 @@ name: controller
 short_description: Tell who runs this playbook, and how to run it again
 version_added: "0.1.0"
 description:
-  - Returns one dictionary about the C(ansible-playbook) process on the controller, for the journal of a run and for the messages
+  - Returns one dictionary about the C(ansible-playbook) process on the controller, for the journal of a run and for the
+    messages
     after a failure.
-  - Of extra variables only those are shown with their value that the argument specs of the collection's roles have, without C(no_log);
+  - Of extra variables only those are shown with their value that the argument specs of the collection's roles have,
+    without C(no_log);
     all others are shown with C(...) in its place.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -42,10 +44,13 @@ _raw:
       type: dict
     commands:
       description:
-        - C(resume) is the command line of this playbook without what is meant for one time, such as C(--check) and C(--tags).
-        - C(rollback) is the same for the playbook that goes back, none when this playbook's name does not begin with C(upgrade). In a play
+        - C(resume) is the command line of this playbook without what is meant for one time, such as C(--check) and
+          C(--tags).
+        - C(rollback) is the same for the playbook that goes back, none when this playbook's name does not begin with
+          C(upgrade). In a play
           for several servers it is limited to the one that asks.
-        - C(upgrade) is the same for the playbook that goes forward, none when this playbook's name does not begin with C(rollback).
+        - C(upgrade) is the same for the playbook that goes forward, none when this playbook's name does not begin with
+          C(rollback).
       type: dict
     rehearsed:
       description:
@@ -80,13 +85,21 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CREDENTIALS = re.compile(r"://[^/\s]*@")
 # Options of ansible-playbook with a value, and those without, that a later run needs as well.
 VALUED = {
-    "subset": "--limit", "remote_user": "--user", "connection": "--connection", "private_key_file": "--private-key",
-    "become_user": "--become-user", "ssh_common_args": "--ssh-common-args", "ssh_extra_args": "--ssh-extra-args",
+    "subset": "--limit",
+    "remote_user": "--user",
+    "connection": "--connection",
+    "private_key_file": "--private-key",
+    "become_user": "--become-user",
+    "ssh_common_args": "--ssh-common-args",
+    "ssh_extra_args": "--ssh-extra-args",
 }
 DEFAULTS = {"connection": constants.DEFAULT_TRANSPORT, "become_user": constants.DEFAULT_BECOME_USER}
 REPEATED = {"vault_ids": "--vault-id", "vault_password_files": "--vault-password-file", "module_path": "--module-path"}
 FLAGS = {
-    "become": "--become", "ask_pass": "--ask-pass", "become_ask_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass",
+    "become": "--become",
+    "ask_pass": "--ask-pass",
+    "become_ask_pass": "--ask-become-pass",
+    "ask_vault_pass": "--ask-vault-pass",
 }
 
 
@@ -117,7 +130,9 @@ def is_gone(holder: Mapping[str, Any]) -> bool:
 
 @functools.lru_cache(maxsize=None)
 def harmless(roles: str = ROLES) -> frozenset[str]:
-    """Return the variables whose values may be repeated: an argument spec of a role has them, and none of them says C(no_log)."""
+    """Return the variables whose values may be repeated: an argument spec of a role has them, and none of them says
+    C(no_log).
+    """
     options = []
     for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")):
         with open(path, encoding="utf-8") as stream:
@@ -133,7 +148,8 @@ def shown(name: str, value: Any) -> bool:
 
 
 def repeated(text: str) -> list[str]:
-    """Return what to give to C(--extra-vars) again for one argument of it, without any value that is not known to be harmless.
+    """Return what to give to C(--extra-vars) again for one argument of it, without any value that is not known to be
+    harmless.
 
     A file's name stays. The text is read as Ansible reads it: YAML, of which JSON is a part, or C(name=value).
     """
@@ -141,7 +157,11 @@ def repeated(text: str) -> list[str]:
         return [text]
     if not text.startswith(("{", "[")):
         values = parse_kv(text)
-        return [" ".join(f"{name}={shlex.quote(str(value)) if shown(name, value) else HIDDEN}" for name, value in values.items())]
+        return [
+            " ".join(
+                f"{name}={shlex.quote(str(value)) if shown(name, value) else HIDDEN}" for name, value in values.items()
+            )
+        ]
     try:
         values = yaml.load(text, _Loader)  # a safe loader
     except yaml.YAMLError:
@@ -173,7 +193,9 @@ def command_line(arguments: Mapping[str, Any], playbook: str, directory: str, in
     for name, flag in REPEATED.items():
         words += [word for value in arguments.get(name) or () for word in (flag, str(value))]
     words += [flag for name, flag in FLAGS.items() if arguments.get(name)]
-    words += [word for text in arguments.get("extra_vars") or () for one in repeated(text) for word in ("--extra-vars", one)]
+    words += [
+        word for text in arguments.get("extra_vars") or () for one in repeated(text) for word in ("--extra-vars", one)
+    ]
     return f"cd {shlex.quote(directory)} && {shlex.join([*words, playbook])}"
 
 
@@ -185,9 +207,11 @@ def only_this_server(arguments: Mapping[str, Any], variables: Mapping[str, Any])
 
 
 def sibling(playbook: str, way: str, *of: str) -> str | None:
-    """Return the playbook of another way beside one of these: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by full name."""
+    """Return the playbook of another way beside one of these: C(upgrade-3.4.yml) -> C(rollback-3.4.yml), by file or by
+    full name.
+    """
     place, name = re.match(r"(.*?)([^/.]*(?:\.\d+)*(?:\.ya?ml)?)$", playbook).groups()
-    return next((f"{place}{way}{name[len(one):]}" for one in of if name.startswith(one)), None)
+    return next((f"{place}{way}{name[len(one) :]}" for one in of if name.startswith(one)), None)
 
 
 def is_time(value: Any) -> bool:
@@ -239,7 +263,10 @@ class LookupModule(LookupBase):
         sources = [source for source in sources if source not in default]
         # A rehearsal that was cut off in its upgrade goes on with that: it would begin with another copy.
         resume = command_line(CLIARGS, sibling(playbook, "upgrade", "rehearse") or playbook, os.getcwd(), sources)
-        rollback, upgrade = sibling(playbook, "rollback", "upgrade", "rehearse"), sibling(playbook, "upgrade", "rollback")
+        rollback, upgrade = (
+            sibling(playbook, "rollback", "upgrade", "rehearse"),
+            sibling(playbook, "upgrade", "rollback"),
+        )
         if rollback:
             rollback = command_line(only_this_server(CLIARGS, variables or {}), rollback, os.getcwd(), sources)
         if upgrade:

@@ -10,10 +10,12 @@ module: backup_manifest
 short_description: Finish a backup with its manifest, or read a backup back and tell whether it is whole
 version_added: "0.1.0"
 description:
-  - A folder is a backup when it holds C(manifest.json). The manifest is written last and atomically, with mode 0600, after every
+  - A folder is a backup when it holds C(manifest.json). The manifest is written last and atomically, with mode 0600,
+    after every
     file of the backup has been synced to the disk.
   - The manifest names every file with its size and SHA-256, every symbolic link with its target.
-  - V(verified) of O(state) reads everything back. It does not fail on a damaged backup; RV(proven) and RV(problems) tell.
+  - V(verified) of O(state) reads everything back. It does not fail on a damaged backup; RV(proven) and RV(problems)
+    tell.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 options:
@@ -30,9 +32,11 @@ options:
     default: present
   manifest:
     description:
-      - What the manifest is to say besides the files and besides what M(openlmis.operations.database_backup) has left for it, for
+      - What the manifest is to say besides the files and besides what M(openlmis.operations.database_backup) has left
+        for it, for
         O(state=present).
-      - C(project.src) tells the deployment. Of C(components) the version is what C(answers) has, and the migrations are those of the
+      - C(project.src) tells the deployment. Of C(components) the version is what C(answers) has, and the migrations are
+        those of the
         dump.
     type: dict
     default: {}
@@ -60,7 +64,8 @@ options:
   prepared:
     description:
       - Folder with the deployment's files as the release needs them, for O(state=present).
-      - The manifest's C(added) has those of which there is none in C(project.src) yet; a rollback takes them away again, and no other.
+      - The manifest's C(added) has those of which there is none in C(project.src) yet; a rollback takes them away
+        again, and no other.
     type: path
   run:
     description: The run that the backup must be of, for O(state=verified). Any when it is not given.
@@ -68,7 +73,8 @@ options:
   keep:
     description:
       - How many backups of the same deployment to keep beside each other, this one included, for O(state=present).
-      - The oldest go first, when this one is finished; never one of the same run, and no folder without a manifest. All are kept
+      - The oldest go first, when this one is finished; never one of the same run, and no folder without a manifest. All
+        are kept
         when it is not given.
     type: int
 attributes:

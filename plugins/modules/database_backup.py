@@ -11,16 +11,22 @@ short_description: Dump OpenLMIS' database and prove the dump
 version_added: "0.1.0"
 description:
   - Runs C(pg_dump) in directory format and in parallel from the database's own image, so that versions always fit, in a
-    container that shares the database container's network. For a database outside the Compose project it takes those of O(image),
+    container that shares the database container's network. For a database outside the Compose project it takes those of
+    O(image),
     else a C(pg_dump) of this host that is not older than the server.
-  - The dump is taken from a snapshot that this module exports and holds. In the same snapshot it counts the rows of every table.
-  - The dump is proven before it gets its name. It must be of this database and of this snapshot; every table's rows in it must
-    equal those counted; C(pg_restore) reads the whole archive back; O(verify=restore) restores it. Then everything is synced to
+  - The dump is taken from a snapshot that this module exports and holds. In the same snapshot it counts the rows of
+    every table.
+  - The dump is proven before it gets its name. It must be of this database and of this snapshot; every table's rows in
+    it must
+    equal those counted; C(pg_restore) reads the whole archive back; O(verify=restore) restores it. Then everything is
+    synced to
     the disk, and checksums are taken.
   - Roles and tablespaces go to C(globals.sql) beside it, without passwords where this role may not read them.
   - The password reaches C(pg_dump) in a file of mode 0600, never by environment or command line.
-  - What the backup's manifest has to say of the database is left in C(draft.json) for M(openlmis.operations.backup_manifest). A
-    folder with that file is not finished. Those that an earlier run left beside O(dest), of the same deployment, are removed at
+  - What the backup's manifest has to say of the database is left in C(draft.json) for
+    M(openlmis.operations.backup_manifest). A
+    folder with that file is not finished. Those that an earlier run left beside O(dest), of the same deployment, are
+    removed at
     the start, together with their containers.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -49,8 +55,10 @@ options:
   verify:
     description:
       - V(rows) compares the rows of every table with the snapshot.
-      - V(restore) also restores the dump into a scratch database on the same server, compares a hash of the content of every
-        table, sequence and large object with the snapshot, and drops the scratch database. It needs the privilege CREATEDB, the
+      - V(restore) also restores the dump into a scratch database on the same server, compares a hash of the content of
+        every
+        table, sequence and large object with the snapshot, and drops the scratch database. It needs the privilege
+        CREATEDB, the
         right to create the database's extensions, and room for a second database.
     type: str
     choices: [rows, restore]
@@ -58,12 +66,14 @@ options:
   compress:
     description:
       - Level of gzip for the dump's data, V(0) for none, V(9) for the smallest.
-      - When it is not given the data are not compressed where three times the database's size is free, else with level V(1). To compress
+      - When it is not given the data are not compressed where three times the database's size is free, else with level
+        V(1). To compress
         takes the processors longer than all else that a dump is.
     type: int
   image:
     description:
-      - Image on this host with C(pg_dump), C(pg_dumpall) and C(pg_restore) that are not older than the server, for a database outside
+      - Image on this host with C(pg_dump), C(pg_dumpall) and C(pg_restore) that are not older than the server, for a
+        database outside
         the Compose project. Its containers share this host's network. It needs a Docker Engine on this host.
     type: str
 requirements:

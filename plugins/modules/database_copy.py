@@ -10,17 +10,24 @@ module: database_copy
 short_description: Put a copy of another server's database in the place of this one's
 version_added: "0.1.0"
 description:
-  - With O(state=beside) restores a dump into a fresh database beside the one that is there; of a backup of M(openlmis.operations.database_backup)
-    it compares the rows of every table, and the contents where the manifest has them. With O(state=in_place) it lets that database take the name of
-    the one that is there, in one transaction. In between M(openlmis.operations.make_harmless) is run on it; O(state=in_place) refuses a copy from
+  - With O(state=beside) restores a dump into a fresh database beside the one that is there; of a backup of
+    M(openlmis.operations.database_backup)
+    it compares the rows of every table, and the contents where the manifest has them. With O(state=in_place) it lets
+    that database take the name of
+    the one that is there, in one transaction. In between M(openlmis.operations.make_harmless) is run on it;
+    O(state=in_place) refuses a copy from
     which mail or orders could still go out.
-  - Takes a backup's folder, every format of C(pg_dump), and plain text of C(pg_dumpall). Owners and rights are not restored, since the roles may not
+  - Takes a backup's folder, every format of C(pg_dump), and plain text of C(pg_dumpall). Owners and rights are not
+    restored, since the roles may not
     exist here; all belongs to the role that OpenLMIS uses.
-  - A text may hold other databases, roles and commands for C(psql). It never comes near this server. It is restored in a throw-away PostgreSQL in a
+  - A text may hold other databases, roles and commands for C(psql). It never comes near this server. It is restored in
+    a throw-away PostgreSQL in a
     container of the database's own image without a network, and OpenLMIS' database is dumped from there.
-  - A database outside the Compose project on which others have sessions is refused with O(state=beside), unless the dump is a backup, whose manifest
+  - A database outside the Compose project on which others have sessions is refused with O(state=beside), unless the
+    dump is a backup, whose manifest
     tells whose database it is of. The components of the server itself must be stopped.
-  - The database that was there is kept as C(<database>_before_<run>). Only what an earlier rehearsal has put there is dropped, known by its comment.
+  - The database that was there is kept as C(<database>_before_<run>). Only what an earlier rehearsal has put there is
+    dropped, known by its comment.
   - It may be ended at any point and run again.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -47,7 +54,8 @@ options:
     type: path
     required: true
   database:
-    description: Name of OpenLMIS' database in a dump of a whole server, needed only where several databases have OpenLMIS' tables.
+    description: Name of OpenLMIS' database in a dump of a whole server, needed only where several databases have
+      OpenLMIS' tables.
     type: str
   jobs:
     description: Number of parallel jobs of C(pg_restore).
@@ -59,7 +67,8 @@ options:
     default: 60
   image:
     description:
-      - Image on this host with PostgreSQL's programs that are not older than the server, for a database outside the Compose project.
+      - Image on this host with PostgreSQL's programs that are not older than the server, for a database outside the
+        Compose project.
         Without it programs of this host are taken. A dump in plain text needs it then, with the server's programs, too.
     type: str
 requirements:
@@ -110,7 +119,8 @@ scratch:
   returned: success
   type: str
 kept_as:
-  description: The name under which the database that was there is kept; none when it was an earlier rehearsal's and is dropped.
+  description: The name under which the database that was there is kept; none when it was an earlier rehearsal's and is
+    dropped.
   returned: success
   type: str
 dropped:
@@ -171,10 +181,14 @@ OTHERS = """
 SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL AND pid <> pg_backend_pid()
 AND coalesce(application_name, '') NOT LIKE 'openlmis.operations%%' ORDER BY 1
 """
-OURS = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database') IS NOT NULL ORDER BY 1"
+OURS = (
+    "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE shobj_description(oid, 'pg_database')"
+    " IS NOT NULL ORDER BY 1"
+)
 
-# In a container of its own: initdb, restore, find the database, dump it. What psql complains of without harm to the data is left out: roles and
-# databases that are there already, roles that are not, settings of newer servers. Exit 3: other complaints; 4: not one database of OpenLMIS.
+# In a container of its own: initdb, restore, find the database, dump it. What psql complains of without harm to the
+# data is left out: roles and databases that are there already, roles that are not, settings of newer servers. Exit 3:
+# other complaints; 4: not one database of OpenLMIS.
 THROW_AWAY = r"""
 set -u
 for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin /usr/local/bin; do
@@ -183,22 +197,30 @@ done
 data=$(mktemp -d) || exit 1
 chown postgres "$data" || exit 1
 as_postgres() { su -s /bin/sh postgres -c "PATH=$PATH; export LC_ALL=C; $1"; }
-as_postgres "initdb --pgdata=$data --username=postgres --encoding=UTF8 --locale=C --auth=trust --nosync" >/dev/null || exit 1
-options="-c listen_addresses= -c unix_socket_directories=$data -c fsync=off -c full_page_writes=off -c max_wal_size=4GB -c autovacuum=off"
+as_postgres "initdb --pgdata=$data --username=postgres --encoding=UTF8 --locale=C --auth=trust --nosync" >/dev/null ||
+    exit 1
+options="-c listen_addresses= -c unix_socket_directories=$data -c autovacuum=off"
+options="$options -c fsync=off -c full_page_writes=off -c max_wal_size=4GB"
 as_postgres "pg_ctl --pgdata=$data --wait --log=$data/log --options='$options' start" >/dev/null || exit 1
 client="--no-psqlrc --quiet --tuples-only --no-align --host=$data --username=postgres"
 as_postgres "psql $client --dbname=postgres --command='CREATE DATABASE openlmis_dump TEMPLATE template0'" || exit 1
 { $UNPACK /openlmis-dump || touch "$data/cut-off"; } |
-    as_postgres "psql $client --dbname=openlmis_dump" >/dev/null 2>"$data/complaints" || { tail -n 1 "$data/complaints" >&2; exit 3; }
+    as_postgres "psql $client --dbname=openlmis_dump" >/dev/null 2>"$data/complaints" ||
+    { tail -n 1 "$data/complaints" >&2; exit 3; }
 if [ -e "$data/cut-off" ]; then echo "ERROR: the dump cannot be unpacked" >&2; exit 3; fi
-grep -E '(ERROR|FATAL|PANIC):' "$data/complaints" |
-    grep -vE '(role|database) "[^"]*" already exists|role "[^"]*" does not exist|unrecognized configuration|current user cannot be dropped' >&2 && exit 3
-psql $client --dbname=postgres --command='SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | while read -r name; do
-    if [ "$(psql $client --dbname="$name" --command="SELECT to_regclass('referencedata.users') IS NOT NULL")" = t ]; then echo "$name"; fi
+harmless='(role|database) "[^"]*" already exists|role "[^"]*" does not exist'
+harmless="$harmless|unrecognized configuration|current user cannot be dropped"
+grep -E '(ERROR|FATAL|PANIC):' "$data/complaints" | grep -vE "$harmless" >&2 && exit 3
+has_users="SELECT to_regclass('referencedata.users') IS NOT NULL"
+psql $client --dbname=postgres --command='SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' |
+while read -r name; do
+    if [ "$(psql $client --dbname="$name" --command="$has_users")" = t ]; then echo "$name"; fi
 done >"$data/found"
-if [ -n "$DATABASE" ]; then grep -Fx -- "$DATABASE" "$data/found" >"$data/chosen"; else cp "$data/found" "$data/chosen"; fi
+cp "$data/found" "$data/chosen"
+if [ -n "$DATABASE" ]; then grep -Fx -- "$DATABASE" "$data/found" >"$data/chosen"; fi
 if [ "$(wc -l <"$data/chosen")" -ne 1 ]; then cat "$data/found"; exit 4; fi
-pg_dump --host="$data" --username=postgres --format=custom --compress=1 --file=@OUT@ --dbname="$(cat "$data/chosen")" >&2 || exit 1
+name=$(cat "$data/chosen")
+pg_dump --host="$data" --username=postgres --format=custom --compress=1 --file=@OUT@ --dbname="$name" >&2 || exit 1
 chmod 0644 @OUT@
 """
 
@@ -208,12 +230,16 @@ class Copy(Beside):
 
     def __init__(self, params: Dict[str, Any], progressing: progress.Progress) -> None:
         self.progress = progressing
-        self.progress.say("reading the dump" if params["state"] == "beside" else "changing names; sessions on the database are ended")
+        self.progress.say(
+            "reading the dump" if params["state"] == "beside" else "changing names; sessions on the database are ended"
+        )
         # A compressed text is read to its end for that.
         self.dump = dumps.look(params["dump"]) if params["state"] == "beside" else dumps.Dump("", "", 0, {})
         self.work = params["work_dir"].rstrip("/")
         comment = restoring.scratch_comment(params["run"])
-        super().__init__(params, "openlmis.operations database_copy", "copy", comment, self.work, source=self.dump.path or None)
+        super().__init__(
+            params, "openlmis.operations database_copy", "copy", comment, self.work, source=self.dump.path or None
+        )
         self.before = restoring.name_for(self.name, "before", self.run)
         self.result: Dict[str, Any] = {"database": self.name, "scratch": self.scratch}
 
@@ -231,9 +257,10 @@ class Copy(Beside):
         self._check_privileges(current)
         if self.dump.kind in dumps.PLAINS and not getattr(self.programs, "image", None):
             raise OperationError(
-                f"{self.dump.path} is plain text, which is restored in a throw-away container of the database's own image, and the database at"
-                f" {self.settings.where()} is in none. Name an image with PostgreSQL's server and client programs in openlmis_backup_image, or dump"
-                f" production with pg_dump -Fc. {UNTOUCHED}."
+                f"{self.dump.path} is plain text, which is restored in a throw-away container of the database's own"
+                f" image, and the database at {self.settings.where()} is in none. Name an image with PostgreSQL's"
+                " server and client programs in openlmis_backup_image, or dump production with pg_dump -Fc."
+                f" {UNTOUCHED}."
             )
         self._check_room()
         return {**self.result, "kept_as": None if own or not current else self.before, "dropped": [], "lines": lines}
@@ -242,15 +269,15 @@ class Copy(Beside):
         others = self._role_of_the_settings()
         if others:
             raise OperationError(
-                f"The role {self.settings.user} would own all of the copy, and {others}, which the settings name for OpenLMIS, could not use it. The role"
-                f" of the settings is expected to restore a copy. {UNTOUCHED}; give it CREATEDB where it lacks that, and rehearse without"
-                " openlmis_login_user."
+                f"The role {self.settings.user} would own all of the copy, and {others}, which the settings name for"
+                f" OpenLMIS, could not use it. The role of the settings is expected to restore a copy. {UNTOUCHED};"
+                " give it CREATEDB where it lacks that, and rehearse without openlmis_login_user."
             )
         if self.superuser or (self.may_create and current and current[2]):
             return
         raise OperationError(
-            f"The role {self.settings.user} cannot restore into a second database. A superuser, or the owner of the database {self.name} with CREATEDB, is"
-            f" expected. {UNTOUCHED}; grant what is missing."
+            f"The role {self.settings.user} cannot restore into a second database. A superuser, or the owner of the"
+            f" database {self.name} with CREATEDB, is expected. {UNTOUCHED}; grant what is missing."
         )
 
     def _role_of_the_settings(self) -> Optional[str]:
@@ -276,10 +303,15 @@ class Copy(Beside):
             self._place(places, free, "the archive made there", disk.existing(self.work), None)
         problem = restoring.room_problem(needs, free, places)
         if problem:
-            raise OperationError(f"{problem}, by the size of the dump; room for all of it is expected. {UNTOUCHED}; make room and run again.")
+            raise OperationError(
+                f"{problem}, by the size of the dump; room for all of it is expected. {UNTOUCHED}; make room and run"
+                " again."
+            )
 
     @staticmethod
-    def _place(places: Dict[str, str], free: Dict[str, int], what: str, folder: Optional[str], known: Optional[int]) -> None:
+    def _place(
+        places: Dict[str, str], free: Dict[str, int], what: str, folder: Optional[str], known: Optional[int]
+    ) -> None:
         """Note on which file system something is written, and what is free there; what lies on one is added up."""
         if folder and os.path.isdir(folder):
             device = os.stat(folder).st_dev
@@ -289,13 +321,18 @@ class Copy(Beside):
             places[what], free["the disk of the database"] = "the disk of the database", known
 
     def _earlier(self) -> List[str]:
-        """Return the databases that earlier rehearsals have left beside this one: copies, unfinished ones and those that a rollback set aside."""
+        """Return the databases that earlier rehearsals have left beside this one: copies, unfinished ones and those
+        that a rollback set aside.
+        """
         left = {"copy": restoring.left_by_rehearsal, "failed": restoring.left_by_rehearsal, "before": restoring.is_copy}
         return [
             name
             for name, comment in self._rows(OURS)
             if name not in (self.name, self.scratch)
-            and any(name.startswith(restoring.name_for(self.name, what, "")[:-1]) and is_left(comment) for what, is_left in left.items())
+            and any(
+                name.startswith(restoring.name_for(self.name, what, "")[:-1]) and is_left(comment)
+                for what, is_left in left.items()
+            )
         ]
 
     # -- doing -----------------------------------------------------------------------------------------------------
@@ -312,7 +349,9 @@ class Copy(Beside):
             manifest = self._whole()
             if self.dump.kind in dumps.PLAINS:
                 self.progress.say("restoring the text in a throw-away server")
-            self.archive = self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
+            self.archive = (
+                self._unpacked() if self.dump.kind in dumps.PLAINS else self.programs.path(self.dump.archive())
+            )
             self._create()
             options = self._listed(list) if self.superuser else self._emptied()
             self.progress.say(lambda: f"{progress.size(self._size())} in the database")
@@ -336,7 +375,9 @@ class Copy(Beside):
         }
 
     def _require_alone(self) -> None:
-        """See that nobody else uses a database outside Compose of which no manifest tells that it is not production's own."""
+        """See that nobody else uses a database outside Compose of which no manifest tells that it is not production's
+        own.
+        """
         deadline = time.monotonic() + self.params["wait_for_sessions"]
         while self.settings.container is None and not self.dump.manifest:
             others = self._rows(OTHERS, self.name)
@@ -345,9 +386,10 @@ class Copy(Beside):
             if time.monotonic() > deadline:
                 listed = ", ".join(f"{pid} of {user}" for pid, user in others[:10])
                 raise OperationError(
-                    f"Others have sessions on the database {self.name} at {self.settings.where()}: {listed}. None is expected while this server's"
-                    f" components are stopped, and the dump does not tell whether it is production's own database. {UNTOUCHED}; see whose it is. End"
-                    " these programs, or point DATABASE_URL at a database of the staging server's own, and run again."
+                    f"Others have sessions on the database {self.name} at {self.settings.where()}: {listed}. None is"
+                    " expected while this server's components are stopped, and the dump does not tell whether it is"
+                    f" production's own database. {UNTOUCHED}; see whose it is. End these programs, or point"
+                    " DATABASE_URL at a database of the staging server's own, and run again."
                 )
             time.sleep(0.2)
 
@@ -368,12 +410,15 @@ class Copy(Beside):
         problems = backups.damages(self.dump.path, self.dump.manifest) if self.dump.kind == dumps.BACKUP else []
         if problems:
             raise OperationError(
-                f"The dump {self.dump.path} is damaged: {'; '.join(problems[:10])}. Every file as its manifest says is expected. {UNTOUCHED}; copy it anew."
+                f"The dump {self.dump.path} is damaged: {'; '.join(problems[:10])}. Every file as its manifest says is"
+                f" expected. {UNTOUCHED}; copy it anew."
             )
         return self.dump.manifest
 
     def _unpacked(self) -> str:
-        """Restore a text in a throw-away server and dump OpenLMIS' database from there; return the archive as the programs call it."""
+        """Restore a text in a throw-away server and dump OpenLMIS' database from there; return the archive as the
+        programs call it.
+        """
         archive = os.path.join(self.work, UNPACKED)
         outcome = containers.run_once(
             self.programs.client,
@@ -383,19 +428,25 @@ class Copy(Beside):
             ["/bin/sh", "-c", THROW_AWAY.replace("@OUT@", f"{WORK}/{UNPACKED}")],
             network_mode="none",
             user="0:0",
-            environment={"UNPACK": "gzip -dc" if self.dump.kind == dumps.PLAIN_GZIP else "cat", "DATABASE": self.params["database"] or "", "LC_ALL": "C"},
+            environment={
+                "UNPACK": "gzip -dc" if self.dump.kind == dumps.PLAIN_GZIP else "cat",
+                "DATABASE": self.params["database"] or "",
+                "LC_ALL": "C",
+            },
             volumes={self.work: {"bind": WORK, "mode": "rw"}, **self.programs.sources()},
         )
         if outcome.code == 4:
             found = ", ".join(outcome.out.split("\n")).strip(", ") or "none"
             raise OperationError(
-                f"In {self.dump.path} these databases have OpenLMIS' tables: {found}. One is expected. {UNTOUCHED}; name it in openlmis_rehearse_database."
+                f"In {self.dump.path} these databases have OpenLMIS' tables: {found}. One is expected. {UNTOUCHED};"
+                " name it in openlmis_rehearse_database."
             )
         if outcome.code or not os.path.exists(archive):
             said = redact(outcome.said())
             raise OperationError(
-                f"{self.dump.path} could not be restored in a throw-away server, which ended with {outcome.code} and said: {said}. A dump that is"
-                f" restored without an error is expected. {UNTOUCHED}; mend the cause, or dump production with pg_dump -Fc."
+                f"{self.dump.path} could not be restored in a throw-away server, which ended with {outcome.code} and"
+                f" said: {said}. A dump that is restored without an error is expected. {UNTOUCHED}; mend the cause, or"
+                " dump production with pg_dump -Fc."
             )
         return self.programs.path(archive)
 
@@ -414,7 +465,16 @@ class Copy(Beside):
 
     def _pg_restore(self, options: List[str]) -> None:
         jobs = [] if self.dump.kind == dumps.TAR else [f"--jobs={self.params['jobs']}"]
-        command = ["pg_restore", "--exit-on-error", "--no-password", "--no-owner", "--no-privileges", "--no-tablespaces", *jobs, *options]
+        command = [
+            "pg_restore",
+            "--exit-on-error",
+            "--no-password",
+            "--no-owner",
+            "--no-privileges",
+            "--no-tablespaces",
+            *jobs,
+            *options,
+        ]
         self._run("restore", [*command, f"--dbname={self.programs.dsn(self.scratch)}", self._archive()])
 
     def _prove(self, manifest: Dict[str, Any]) -> Dict[str, int]:
@@ -427,11 +487,14 @@ class Copy(Beside):
                 wrong = contents.differences(manifest["hashes"], contents.content_hashes(cursor))
         if wrong:
             raise OperationError(
-                f"{len(wrong)} tables are not as they were when they were dumped: {', '.join(wrong[:10])}. Every row of every table is expected."
-                f" {UNTOUCHED}; look at the database server's log and disk, and run again."
+                f"{len(wrong)} tables are not as they were when they were dumped: {', '.join(wrong[:10])}. Every row of"
+                f" every table is expected. {UNTOUCHED}; look at the database server's log and disk, and run again."
             )
         if "referencedata.users" not in counted:
-            raise OperationError(f"The dump has no table referencedata.users; OpenLMIS' database is expected. {UNTOUCHED}; name another dump.")
+            raise OperationError(
+                f"The dump has no table referencedata.users; OpenLMIS' database is expected. {UNTOUCHED}; name another"
+                " dump."
+            )
         with self._inside(self.scratch, autocommit=True) as cursor:
             cursor.execute("ANALYZE")
         return counted
@@ -451,12 +514,16 @@ class Copy(Beside):
         """Give the copy its name, once nothing in it reaches anybody."""
         current, fresh = self._row(DATABASE, self.name), self._row(DATABASE, self.scratch)
         if fresh is None or fresh[1] != self.scratch_comment:
-            raise OperationError(f"There is no copy {self.scratch} that was restored for this; one is expected. {UNTOUCHED}; restore it first.")
+            raise OperationError(
+                f"There is no copy {self.scratch} that was restored for this; one is expected. {UNTOUCHED}; restore it"
+                " first."
+            )
         with self._inside(self.scratch) as cursor:
             left = harmless.left_over(cursor)
         if left:
             raise OperationError(
-                f"The copy is not harmless: {'; '.join(left)}. Nothing that reaches anybody is expected. {UNTOUCHED}; run make_harmless on it."
+                f"The copy is not harmless: {'; '.join(left)}. Nothing that reaches anybody is expected. {UNTOUCHED};"
+                " run make_harmless on it."
             )
         own = bool(current) and restoring.is_copy(current[1])
         result = {**self.result, "kept_as": None if own or not current else self.before, "dropped": []}
@@ -488,7 +555,9 @@ class Copy(Beside):
 
 def _data_folder(container: Any) -> Optional[str]:
     """Return the folder of this host with the database's files, None where it cannot be seen."""
-    sources = [one.get("Source", "") for one in container.attrs.get("Mounts", []) if "postgres" in one.get("Destination", "")]
+    sources = [
+        one.get("Source", "") for one in container.attrs.get("Mounts", []) if "postgres" in one.get("Destination", "")
+    ]
     return next((source for source in sources if os.path.isdir(source)), None)
 
 
@@ -496,7 +565,9 @@ def said(result: Dict[str, Any]) -> List[str]:
     """Return what was done in words."""
     if "rows" in result:
         how = "all as the backup's manifest says" if result["proven"] else "restored without an error"
-        lines = [f"The copy has {result['rows']} rows in {result['tables']} tables, {how}; it took {result['duration']} s"]
+        lines = [
+            f"The copy has {result['rows']} rows in {result['tables']} tables, {how}; it took {result['duration']} s"
+        ]
     else:
         kept = f"; the one that was there is kept as {result['kept_as']}" if result["kept_as"] else ""
         lines = [f"The copy is the database {result['database']} now{kept}"]

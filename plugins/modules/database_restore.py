@@ -10,17 +10,23 @@ module: database_restore
 short_description: Put a proven backup in the place of a database, which is kept under another name
 version_added: "0.1.0"
 description:
-  - Restores a backup of M(openlmis.operations.database_backup) into a fresh database beside the one that is there, compares the
-    rows of every table (and the contents, where the manifest has them) with the manifest, gives it owner, rights, settings,
-    connection limit and comment of the one that was backed up, and then changes names in one transaction. The one that was there
+  - Restores a backup of M(openlmis.operations.database_backup) into a fresh database beside the one that is there,
+    compares the
+    rows of every table (and the contents, where the manifest has them) with the manifest, gives it owner, rights,
+    settings,
+    connection limit and comment of the one that was backed up, and then changes names in one transaction. The one that
+    was there
     is kept as C(<database>_failed_<run>).
   - Before anything is changed it refuses - a backup that is not proven, no room or no privilege for a second database,
     and a database in which users have worked since the upgrade, unless O(discard_changes) says that this is to be lost.
-  - A superuser makes the fresh database from C(template0). Any other role may not create every extension, so it copies the
-    database that is there, with its extensions, empties the copy and restores what is not an extension's. It must own the
+  - A superuser makes the fresh database from C(template0). Any other role may not create every extension, so it copies
+    the
+    database that is there, with its extensions, empties the copy and restores what is not an extension's. It must own
+    the
     database and be allowed to create databases (C(CREATEDB)), and to alter roles (C(CREATEROLE)) where other roles have
     settings of their own in the database.
-  - It may be ended at any point and run again. A fresh database that was left half-way is known by its name and comment and
+  - It may be ended at any point and run again. A fresh database that was left half-way is known by its name and comment
+    and
     made anew; one that is in its place already, by the comment of the one set aside. Nothing else is ever dropped.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -62,7 +68,8 @@ options:
     default: 60
   image:
     description:
-      - Image on this host with C(pg_restore) and C(psql) that are not older than the server, for a database outside the Compose project.
+      - Image on this host with C(pg_restore) and C(psql) that are not older than the server, for a database outside the
+        Compose project.
         Without it programs of this host are taken.
     type: str
 requirements:
@@ -108,7 +115,8 @@ kept_as:
   returned: success
   type: str
 strategy:
-  description: V(fresh) from C(template0), V(copy) of the database that is there, or V(done) when it is in place already.
+  description: V(fresh) from C(template0), V(copy) of the database that is there, or V(done) when it is in place
+    already.
   returned: success
   type: str
 tables:

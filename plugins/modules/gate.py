@@ -10,14 +10,19 @@ module: gate
 short_description: Keep users out of an OpenLMIS server by the firewall, and let them in again
 version_added: "0.1.0"
 description:
-  - A chain of its own in the table C(mangle), hooked first into C(PREROUTING), for IPv4 and IPv6. It drops every TCP packet
-    to an address of this host at the ports of OpenLMIS, unless it comes over the loopback, from one of Docker's bridges or from an
+  - A chain of its own in the table C(mangle), hooked first into C(PREROUTING), for IPv4 and IPv6. It drops every TCP
+    packet
+    to an address of this host at the ports of OpenLMIS, unless it comes over the loopback, from one of Docker's bridges
+    or from an
     allowed source. Connections that are open already end as well.
-  - Closed are the fixed ports that the Compose configuration publishes for the services that the upgrade stops, the ports that
+  - Closed are the fixed ports that the Compose configuration publishes for the services that the upgrade stops, the
+    ports that
     their running containers publish, the port of O(base_url) and O(ports). SSH's port is refused.
-  - No other rule is touched. The rules are written in one step per family; a damaged gate is restored. After a reboot the
+  - No other rule is touched. The rules are written in one step per family; a damaged gate is restored. After a reboot
+    the
     gate is gone like every rule that nobody saved.
-  - Containers call each other at O(base_url). With O(prove=true) each running component's container and this host must get an
+  - Containers call each other at O(base_url). With O(prove=true) each running component's container and this host must
+    get an
     answer there right after the gate is up; otherwise it is taken down again.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -41,7 +46,8 @@ options:
     elements: str
     default: []
   release:
-    description: The release, as in the role's C(vars/releases); it tells which services the upgrade stops. Required with O(state=present).
+    description: The release, as in the role's C(vars/releases); it tells which services the upgrade stops. Required
+      with O(state=present).
     type: dict
   base_url:
     description: The server's public address, the deployment's BASE_URL. Required with O(state=present).
@@ -72,7 +78,8 @@ attributes:
     support: none
 seealso:
   - module: ansible.builtin.iptables
-    description: One rule a task; cannot write a chain in one step, and sees neither its order nor what is left over in it.
+    description: One rule a task; cannot write a chain in one step, and sees neither its order nor what is left over in
+      it.
 """
 
 EXAMPLES = r"""

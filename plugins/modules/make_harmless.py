@@ -10,18 +10,26 @@ module: make_harmless
 short_description: Keep a copy of production from reaching real people and partners
 version_added: "0.1.0"
 description:
-  - Rewrites, in one transaction, what an OpenLMIS database would send something to. It is for copies only; in production it would be a disaster.
-  - E-mail addresses, in every text column whose name ends in C(email), C(emailaddress) or the like, of all schemas. Each domain gets
-    C(.invalid.example.org) behind it (C(ann@lmis.example) becomes C(ann@lmis.example.invalid.example.org)), under which there is nobody. What
-    comes before it, case, blanks and special characters stay, since odd addresses are what a rehearsal tries. What has no domain gets the same
+  - Rewrites, in one transaction, what an OpenLMIS database would send something to. It is for copies only; in
+    production it would be a disaster.
+  - E-mail addresses, in every text column whose name ends in C(email), C(emailaddress) or the like, of all schemas.
+    Each domain gets
+    C(.invalid.example.org) behind it (C(ann@lmis.example) becomes C(ann@lmis.example.invalid.example.org)), under which
+    there is nobody. What
+    comes before it, case, blanks and special characters stay, since odd addresses are what a rehearsal tries. What has
+    no domain gets the same
     ending. NULL and blank values stay, and so do addresses that end so already.
-  - Equal addresses stay equal, different ones different, over all columns. An address that would get longer than its column takes, or equal to
+  - Equal addresses stay equal, different ones different, over all columns. An address that would get longer than its
+    column takes, or equal to
     another one, is shortened and gets a hash of the old one before the domain.
-  - In C(fulfillment.transfer_properties) every host gets C(.invalid) behind it, and every password becomes C(rehearsal).
+  - In C(fulfillment.transfer_properties) every host gets C(.invalid) behind it, and every password becomes
+    C(rehearsal).
   - Tokens for a new password or for the verification of an address expire.
-  - Then it proves in SQL, before it commits, that no address and no host is left that could be reached, and that every column has as many rows,
+  - Then it proves in SQL, before it commits, that no address and no host is left that could be reached, and that every
+    column has as many rows,
     addresses and different addresses as before. Otherwise everything is rolled back.
-  - Audit logs (C(jv_snapshot)) and free texts keep what they hold, since nothing is sent from there. The copy still is personal data.
+  - Audit logs (C(jv_snapshot)) and free texts keep what they hold, since nothing is sent from there. The copy still is
+    personal data.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 extends_documentation_fragment:
@@ -108,9 +116,10 @@ def require_copy(cursor: Any) -> None:
     name, comment = cursor.fetchone()
     if not (restoring.is_copy(comment) or restoring.left_by_rehearsal(comment)):
         raise OperationError(
-            f"The comment of database {name} does not say that it is a copy; that of one which a rehearsal has restored does, and is expected, since"
-            " production's addresses must not be rewritten. Nothing was changed. If this is a copy that you restored by hand, say so with"
-            f" COMMENT ON DATABASE \"{name}\" IS '{restoring.copy_comment('by hand')}' and run again."
+            f"The comment of database {name} does not say that it is a copy; that of one which a rehearsal has restored"
+            " does, and is expected, since production's addresses must not be rewritten. Nothing was changed. If this"
+            f' is a copy that you restored by hand, say so with COMMENT ON DATABASE "{name}" IS'
+            f" '{restoring.copy_comment('by hand')}' and run again."
         )
 
 
@@ -121,7 +130,10 @@ def lines(result: Mapping[str, Any]) -> List[str]:
         f"{result['addresses']} e-mail addresses reach nobody any more: {places}",
         f"{result['transfers']} rows of {harmless.TRANSFERS} have no real host and no real password any more",
         f"{result['tokens']} tokens of production have expired",
-        "Proven before the commit: nothing is left that could be reached, and no address was lost or became equal to another",
+        (
+            "Proven before the commit: nothing is left that could be reached, and no address was lost or became equal"
+            " to another"
+        ),
     ]
 
 
@@ -130,13 +142,18 @@ def run(params: Mapping[str, Any], settings: database.ConnectionSettings, check_
     connection = database.connect(settings, "openlmis.operations make_harmless")
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)", (f"{params['statement_timeout']}s",))
+            cursor.execute(
+                "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)",
+                (f"{params['statement_timeout']}s",),
+            )
             require_copy(cursor)
             result = harmless.make(cursor)
         connection.rollback() if check_mode else connection.commit()
         return result
     except database.psycopg2.Error as error:
-        raise database.database_error(error, settings, "While the copy was made harmless", "Everything was rolled back") from None
+        raise database.database_error(
+            error, settings, "While the copy was made harmless", "Everything was rolled back"
+        ) from None
     finally:
         connection.close()
 
@@ -150,7 +167,12 @@ def main() -> None:
         compose.require_docker(module)
     database.require_psycopg2(module)
     if not module.params["copy"]:
-        module.fail_json(msg="copy is false; true is expected, since production's addresses must not be rewritten. Nothing was changed.")
+        module.fail_json(
+            msg=(
+                "copy is false; true is expected, since production's addresses must not be rewritten. Nothing was"
+                " changed."
+            )
+        )
     begin = time.monotonic()
     try:
         settings = database.resolve_connection(module.params)
@@ -158,7 +180,14 @@ def main() -> None:
     except OperationError as error:
         module.fail_json(msg=str(error))
     changed = bool(result["addresses"] or result["transfers"] or result["tokens"])
-    leave(module, changed=changed, verified=True, duration=round(time.monotonic() - begin, 3), lines=lines(result), **result)
+    leave(
+        module,
+        changed=changed,
+        verified=True,
+        duration=round(time.monotonic() - begin, 3),
+        lines=lines(result),
+        **result,
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ module: rehearsal_check
 short_description: Tell whether a copy of production may be put onto a server
 version_added: "0.1.0"
 description:
-  - Looks at a dump and at a server and refuses where a rehearsal could do harm - a server that is not marked as staging, whose BASE_URL or
-    database is production's, whose mail goes to real people, on which an upgrade is under way, or that runs another release than production.
+  - Looks at a dump and at a server and refuses where a rehearsal could do harm - a server that is not marked as
+    staging, whose BASE_URL or
+    database is production's, whose mail goes to real people, on which an upgrade is under way, or that runs another
+    release than production.
   - It refuses as well what M(openlmis.operations.upgrade_check) would refuse of the deployment's files.
   - Changes nothing. No password and no personal datum is in the result.
 author:
@@ -100,7 +102,8 @@ production_base_url:
   returned: success
   type: str
 components:
-  description: What the components are expected to be on the copy before the upgrade, for M(openlmis.operations.wait_for_release).
+  description: What the components are expected to be on the copy before the upgrade, for
+    M(openlmis.operations.wait_for_release).
   returned: success
   type: list
   elements: dict
@@ -152,7 +155,9 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "live": {},
     }
     # What the upgrade would refuse of the files is better known before a long restore than after it.
-    findings = rehearsing.findings(known) + [one for one in checks.findings(known, resumed=True) if one.check not in OF_THE_DATABASE]
+    findings = rehearsing.findings(known) + [
+        one for one in checks.findings(known, resumed=True) if one.check not in OF_THE_DATABASE
+    ]
     here = facts["release"]
     return {
         "findings": [finding._asdict() for finding in findings],
@@ -160,7 +165,9 @@ def check(params: Mapping[str, Any]) -> Dict[str, Any]:
         "refused": [f"{finding.check}: {finding.sentence()}" for finding in findings if finding.status == REFUSED],
         "dump": dump,
         "production_base_url": rehearsing.production_url(known),
-        "components": deployment.components_at(facts["components"], starts[here], params["migrations"]) if here in starts else [],
+        "components": (
+            deployment.components_at(facts["components"], starts[here], params["migrations"]) if here in starts else []
+        ),
         "server": facts,
     }
 

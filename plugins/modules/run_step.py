@@ -11,7 +11,8 @@ short_description: Do one step of an upgrade or a rollback
 version_added: "0.1.0"
 description:
   - Internal. The role P(openlmis.operations.openlmis#role) calls it; its options may change with every version.
-  - Begins a step in the journal on the host, does it, verifies what it was to reach, and ends it there, all in one process. A step is
+  - Begins a step in the journal on the host, does it, verifies what it was to reach, and ends it there, all in one
+    process. A step is
     skipped only when the journal says that it is done and the server agrees.
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
@@ -47,7 +48,8 @@ options:
       - wait
       - ways
   part:
-    description: V(end) is what comes after the site's own tasks, V(begin) all before them; without such tasks V(begin) is the whole step.
+    description: V(end) is what comes after the site's own tasks, V(begin) all before them; without such tasks V(begin)
+      is the whole step.
     type: str
     choices: [begin, end]
     default: begin
@@ -65,7 +67,8 @@ options:
     type: dict
     required: true
   run:
-    description: Who works on the run (C(holder)), the C(commands) to run it again and back, and whether to C(take_over) another one's.
+    description: Who works on the run (C(holder)), the C(commands) to run it again and back, and whether to C(take_over)
+      another one's.
     type: dict
     required: true
   told:
@@ -157,7 +160,8 @@ sentence:
   returned: from V(failed)
   type: str
 summary:
-  description: The seconds of every step, with the C(run_id), whether that run is C(under_way), and what it had C(begun) with.
+  description: The seconds of every step, with the C(run_id), whether that run is C(under_way), and what it had C(begun)
+    with.
   returned: from V(rehearsal_summary)
   type: dict
 held_by:
@@ -188,7 +192,14 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
             error.facts = {"lines": context.lines, **error.facts}
             raise
     diff = {"diff": context.diff} if context.diff else {}
-    return {"site_tasks": False, "duration": context.duration, **result, **diff, "changed": context.changed, "lines": context.lines}
+    return {
+        "site_tasks": False,
+        "duration": context.duration,
+        **result,
+        **diff,
+        "changed": context.changed,
+        "lines": context.lines,
+    }
 
 
 def main() -> None:

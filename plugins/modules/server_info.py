@@ -25,13 +25,15 @@ options:
     required: true
   database_wait:
     description:
-      - Seconds to wait for a database that does not accept connections yet. Nobody waits for a container that does not run.
+      - Seconds to wait for a database that does not accept connections yet. Nobody waits for a container that does not
+        run.
       - A database that has not come by then is told of in C(error) of RV(server), as without waiting.
     type: int
     default: 0
   backup_dir:
     description:
-      - Where backups lie. Given, the deployed files of the newest one of this deployment are looked at where Compose cannot read those that
+      - Where backups lie. Given, the deployed files of the newest one of this deployment are looked at where Compose
+        cannot read those that
         are there; C(project.unreadable) of RV(server) then says why.
     type: path
   backup:
@@ -80,7 +82,8 @@ server:
       description: Name, directory, Compose files and deployed files of the Compose project.
       type: dict
     built_images:
-      description: Images that are built here and run under the name of docker-compose 1, with the name that Compose v2 wants and the id.
+      description: Images that are built here and run under the name of docker-compose 1, with the name that Compose v2
+        wants and the id.
       type: list
       elements: dict
     services:
@@ -95,7 +98,8 @@ server:
       elements: dict
     database:
       description:
-        - Name, OID, system identifier, size and version of the database, the volumes of its container, and the number of users.
+        - Name, OID, system identifier, size and version of the database, the volumes of its container, and the number
+          of users.
         - C(error) is the reason when it could not be reached, C(may_come) whether it could be by waiting.
       type: dict
     database_groups:

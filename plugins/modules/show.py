@@ -10,7 +10,8 @@ module: show
 short_description: Print lines for a person as they are
 version_added: "0.1.0"
 description:
-  - Prints lines on the controller's screen without the quotes, escapes and line breaks that M(ansible.builtin.debug) adds, so
+  - Prints lines on the controller's screen without the quotes, escapes and line breaks that M(ansible.builtin.debug)
+    adds, so
     that tables and reports look the same with every stdout callback.
   - A line that begins with C(refused) or C(FAILED) is red, one that begins with C(warning) is yellow, on a terminal.
 author:

@@ -23,10 +23,12 @@ description:
     the row, are as before. The user is one for whom this changes nothing and sends no mail, with a verified e-mail
     address that the service's own search for duplicates (a C(LIKE), in which C(%) and C(_) are wildcards) finds with no
     other user.
-  - A request that nginx answers with 502, 503 or 504 is repeated for O(retry_seconds), a login and the saving of what was read as
+  - A request that nginx answers with 502, 503 or 504 is repeated for O(retry_seconds), a login and the saving of what
+    was read as
     well, since neither does anything the second time.
   - No check has personal data in its words. Users are named by id and username.
-  - Of a release before 3.4, with O(contact_details=false), B(profiles) are compared as the reference data service alone shows
+  - Of a release before 3.4, with O(contact_details=false), B(profiles) are compared as the reference data service alone
+    shows
     them, B(no token) asks for users only, and nothing is written back.
 options:
   contact_details:
@@ -58,7 +60,8 @@ options:
     type: int
     default: 30
   retry_seconds:
-    description: For how many seconds a request that is answered with 502, 503 or 504 is repeated, from the first such answer on.
+    description: For how many seconds a request that is answered with 502, 503 or 504 is repeated, from the first such
+      answer on.
     type: int
     default: 30
 extends_documentation_fragment:

@@ -10,7 +10,8 @@ module: upgrade_check
 short_description: Tell whether an OpenLMIS server may be upgraded, and why not
 version_added: "0.1.0"
 description:
-  - Looks at a server as M(openlmis.operations.server_info) does, and for every known trap says whether it is armed, with the
+  - Looks at a server as M(openlmis.operations.server_info) does, and for every known trap says whether it is armed,
+    with the
     evidence and the remedy.
   - Changes nothing. It does not fail on a refusal; C(refused) in the result says that the upgrade must not begin.
 author:
@@ -28,19 +29,23 @@ options:
     type: path
     required: true
   backup:
-    description: How the backup is made, V(dump) or the path of the site's own task file; of the latter neither room nor C(pg_dump) is looked at.
+    description: How the backup is made, V(dump) or the path of the site's own task file; of the latter neither room nor
+      C(pg_dump) is looked at.
     type: str
     default: dump
   backup_image:
-    description: Image with PostgreSQL's programs for a database outside Compose; see O(openlmis.operations.database_backup#module:image).
+    description: Image with PostgreSQL's programs for a database outside Compose; see
+      O(openlmis.operations.database_backup#module:image).
     type: str
   discard_container_files:
-    description: Services that may lose what was written into their container itself, which is otherwise a reason to refuse.
+    description: Services that may lose what was written into their container itself, which is otherwise a reason to
+      refuse.
     type: list
     elements: str
     default: []
   staging:
-    description: Whether this is a staging server with a copy of production, from which neither mail nor orders may get out.
+    description: Whether this is a staging server with a copy of production, from which neither mail nor orders may get
+      out.
     type: bool
     default: false
   mail_hosts:
@@ -57,7 +62,8 @@ options:
     type: bool
     default: false
   base_url:
-    description: The server's public address, as in the deployment's BASE_URL. Without it the check refuses, since the smoke test could not run.
+    description: The server's public address, as in the deployment's BASE_URL. Without it the check refuses, since the
+      smoke test could not run.
     type: str
   admin_username:
     description: An OpenLMIS administrator, for the smoke test after the upgrade.
@@ -133,7 +139,8 @@ warned:
   type: list
   elements: dict
 answers:
-  description: The version that each running component answers; nothing of one that does not, and of none when O(resumed).
+  description: The version that each running component answers; nothing of one that does not, and of none when
+    O(resumed).
   returned: success
   type: dict
   sample: {"auth": 3.2.0}

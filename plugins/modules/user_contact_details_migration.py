@@ -14,20 +14,29 @@ version_added: "0.1.0"
 author:
   - OpenLMIS operations contributors (@OpenLMIS)
 description:
-  - Up to OpenLMIS 3.3 the reference data service owns a user's e-mail address, phone number and notification preference; from
-    3.4 the notification service does. No service moves them, and until they are moved every user profile page of 3.4 fails.
-  - This module copies what is missing from C(referencedata.users) to C(notification.user_contact_details), in one transaction
+  - Up to OpenLMIS 3.3 the reference data service owns a user's e-mail address, phone number and notification
+    preference; from
+    3.4 the notification service does. No service moves them, and until they are moved every user profile page of 3.4
+    fails.
+  - This module copies what is missing from C(referencedata.users) to C(notification.user_contact_details), in one
+    transaction
     on the database server, and verifies the result before it commits. It never truncates and never deletes.
   - It may run again at any time. Then it copies the users that came in since, and keeps what was edited in 3.4 unless
     O(on_existing=update).
-  - Each user gets one row. The id, e-mail address and phone number are copied byte for byte, except that a blank one becomes
-    NULL. C(emailverified) is what C(verified) was, and false without an e-mail address. C(allownotify) is copied as it is. A
+  - Each user gets one row. The id, e-mail address and phone number are copied byte for byte, except that a blank one
+    becomes
+    NULL. C(emailverified) is what C(verified) was, and false without an e-mail address. C(allownotify) is copied as it
+    is. A
     NULL stays NULL, which OpenLMIS 3.3 and 3.4 both take for no mail.
-  - Blank is what the notification service takes for blank, which is C(StringUtils.isBlank) on Java 8. That is nothing but the
-    characters U+0009 to U+000D, U+001C to U+0020, U+1680, U+180E, U+2000 to U+2006, U+2008 to U+200A, U+2028, U+2029, U+205F
+  - Blank is what the notification service takes for blank, which is C(StringUtils.isBlank) on Java 8. That is nothing
+    but the
+    characters U+0009 to U+000D, U+001C to U+0020, U+1680, U+180E, U+2000 to U+2006, U+2008 to U+200A, U+2028, U+2029,
+    U+205F
     and U+3000. The no-break spaces U+00A0, U+2007 and U+202F are not blank.
-  - Where C(referencedata.users) has no column C(phonenumber), which C(referencedata) 11.0.0 adds, nobody has a phone number.
-  - E-mail addresses are unique in the target. If the copy would give one address to two users, the module writes nothing and
+  - Where C(referencedata.users) has no column C(phonenumber), which C(referencedata) 11.0.0 adds, nobody has a phone
+    number.
+  - E-mail addresses are unique in the target. If the copy would give one address to two users, the module writes
+    nothing and
     names them. With O(on_existing=update) users may swap or pass on addresses among themselves.
 options:
   on_existing:
@@ -64,11 +73,15 @@ attributes:
     platforms: posix
     support: full
 notes:
-  - The database role needs C(GRANT USAGE ON SCHEMA referencedata, notification), C(GRANT SELECT ON referencedata.users) and
-    C(GRANT SELECT, INSERT, UPDATE ON notification.user_contact_details); the lock needs UPDATE even when nothing is updated.
+  - The database role needs C(GRANT USAGE ON SCHEMA referencedata, notification), C(GRANT SELECT ON referencedata.users)
+    and
+    C(GRANT SELECT, INSERT, UPDATE ON notification.user_contact_details); the lock needs UPDATE even when nothing is
+    updated.
     It need not own anything nor be a superuser.
-  - Stop the notification service before, so that no user meets the copy half way. If it runs, it waits while the copy runs.
-  - E-mail addresses and phone numbers are in no output. Users are named by id and username; a username that looks like an e-mail
+  - Stop the notification service before, so that no user meets the copy half way. If it runs, it waits while the copy
+    runs.
+  - E-mail addresses and phone numbers are in no output. Users are named by id and username; a username that looks like
+    an e-mail
     address or phone number is left out.
   - Works with PostgreSQL 9.6 and later, in any server encoding.
 """
@@ -129,7 +142,8 @@ unchanged:
   type: int
   sample: 0
 kept:
-  description: Number of users whose details were there already, differ, and were left alone; V(0) with O(on_existing=update).
+  description: Number of users whose details were there already, differ, and were left alone; V(0) with
+    O(on_existing=update).
   returned: success
   type: int
   sample: 1
@@ -146,7 +160,8 @@ without_email:
   sample: 12
 verified:
   description:
-    - Whether every user was found in the target, and equal unless counted in RV(kept), before the end of the transaction. It is
+    - Whether every user was found in the target, and equal unless counted in RV(kept), before the end of the
+      transaction. It is
       never V(false), because the module fails then.
   returned: success
   type: bool

@@ -17,11 +17,15 @@ description:
   - Ends at once, too, when a component names its new version although migrations are missing. It starts to answer only
     after its migrations, so they were skipped, or it uses another database than this module.
   - A server, schema, history table or database that is not there yet, or not at the moment, is waited for.
-  - Given O(release), what containers that are gone have registered in consul is taken back at each look, so that nginx does not
-    send a component's requests to an address that another one has by now, and has one server for each container. A registry that
+  - Given O(release), what containers that are gone have registered in consul is taken back at each look, so that nginx
+    does not
+    send a component's requests to an address that another one has by now, and has one server for each container. A
+    registry that
     does not answer yet is waited for.
-  - At the end each component is asked over several new connections at the same time, so that every worker of nginx is, and all of
-    them have to answer. Where nginx has several servers for a component, it may remember for 10 seconds that one of them did not
+  - At the end each component is asked over several new connections at the same time, so that every worker of nginx is,
+    and all of
+    them have to answer. Where nginx has several servers for a component, it may remember for 10 seconds that one of
+    them did not
     answer. There the answers have to hold for as long.
   - On a time-out nothing is stopped. The message says what each component lacks and which sessions block a migration.
 options:
@@ -35,7 +39,8 @@ options:
     elements: str
     default: []
   may_exit:
-    description: Those of O(services) that are not waited for once they have ended with exit code 0, such as a job of the site's own.
+    description: Those of O(services) that are not waited for once they have ended with exit code 0, such as a job of
+      the site's own.
     type: list
     elements: str
     default: []
@@ -46,7 +51,8 @@ options:
   interval:
     description:
       - Seconds between two looks at containers, histories and versions.
-      - The wait ends with the first look that comes after the last component's first answer, unless nginx has several servers for it.
+      - The wait ends with the first look that comes after the last component's first answer, unless nginx has several
+        servers for it.
     type: float
     default: 1
 extends_documentation_fragment:

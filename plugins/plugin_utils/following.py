@@ -4,8 +4,9 @@
 
 """Actions of modules that take long: they show every few seconds how far the module is.
 
-The module runs as every module does; its result, its death and what stays of it are Ansible's own matter. Beside it a thread
-reads what the module says of itself, over a connection of its own. Whatever happens to that thread, the task goes on.
+The module runs as every module does; its result, its death and what stays of it are Ansible's own matter. Beside it a
+thread reads what the module says of itself, over a connection of its own. Whatever happens to that thread, the task
+goes on.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Follower:
         self._beside(self._follow)
 
     def end(self) -> None:
-        """Show nothing more. A line under way is waited for, however long: a process that ended within it would leave the queue to
-        Ansible's own locked, and all tasks that follow would wait for it for ever."""
+        """Show nothing more. A line under way is waited for, however long: a process that ended within it would leave
+        the queue to Ansible's own locked, and all tasks that follow would wait for it for ever."""
         self.ended.set()
         with self.telling:
             pass
@@ -113,7 +114,9 @@ class FollowingAction(NormalAction):
             self._task.args = given
 
     def _progress_file(self) -> str | None:
-        """Return a file in the task's own folder on the host; None where a user without rights there runs the module: only the time is told."""
+        """Return a file in the task's own folder on the host; None where a user without rights there runs the module:
+        only the time is told.
+        """
         if self._task.args.get("progress_file") or self._is_become_unprivileged():
             return self._task.args.get("progress_file")
         if self._connection._shell.tmpdir is None:

@@ -6,10 +6,9 @@
 
     benchmark.py [--users N ...] [--rounds N] [--explain]
 
-Everything runs on one throw-away PostgreSQL server with PostgreSQL's own durability settings, over TCP, as OpenLMIS does. In each
-round every way is timed once, each after VACUUM ANALYZE and a checkpoint; the table has the medians of the rounds. Nothing is
-asserted about time.
-`--explain` prints the plans of the module's statements instead.
+Everything runs on one throw-away PostgreSQL server with PostgreSQL's own durability settings, over TCP, as OpenLMIS
+does. In each round every way is timed once, each after VACUUM ANALYZE and a checkpoint; the table has the medians of
+the rounds. Nothing is asserted about time. `--explain` prints the plans of the module's statements instead.
 """
 
 from __future__ import annotations
@@ -36,8 +35,15 @@ sys.path.insert(0, str(TARGETS / "setup_postgresql" / "files"))
 import postgresql_server  # noqa: E402
 
 DATABASE = "benchmark"
-# What other tests switch off for speed is on, as on a server in use; and no checkpoint comes in the middle of a measurement.
-SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
+# What other tests switch off for speed is on, as on a server in use; and no checkpoint comes in the middle of a
+# measurement.
+SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+}
 
 USERS = """
 INSERT INTO referencedata.users (id, username, firstname, lastname, email, phonenumber, verified, allownotify)
@@ -91,15 +97,19 @@ class Benchmark:
         self.server = server
         self.environment = {
             **os.environ,
-            "PGHOST": "localhost", "PGPORT": str(server["port"]), "PGUSER": server["user"], "PGPASSWORD": server["password"],
+            "PGHOST": "localhost",
+            "PGPORT": str(server["port"]),
+            "PGUSER": server["user"],
+            "PGPASSWORD": server["password"],
             "PGDATABASE": DATABASE,
             "PGOPTIONS": "-c client_min_messages=warning",
             "PYTHONPATH": str(ROOT / ".cache" / "collections"),
-        }  # fmt: skip
+        }
 
     def run(self, *command: str, standard_input: str | None = None) -> tuple[str, float, float]:
         """Run a client program; its output, its seconds, and its peak memory in MiB."""
-        # The kernel counts the parent's memory as the child's before exec: this program has to stay smaller than its clients.
+        # The kernel counts the parent's memory as the child's before exec: this program has to stay smaller than its
+        # clients.
         with tempfile.TemporaryFile("w+") as given:
             given.write(standard_input or "")
             given.seek(0)
@@ -128,11 +138,17 @@ class Benchmark:
         self.settle(SCHEMA.read_text(), USERS.format(users=users))
 
     def module(self, program: str = MODULE, **options: object) -> tuple[dict, float, float]:
-        """Run the module as Ansible does, in a process of its own that is given JSON; its result, seconds, peak memory in MiB."""
+        """Run the module as Ansible does, in a process of its own that is given JSON; its result, seconds, peak memory
+        in MiB.
+        """
         arguments = {
-            "login_host": "localhost", "login_port": self.server["port"], "login_db": DATABASE,
-            "login_user": self.server["user"], "login_password": self.server["password"], **options,
-        }  # fmt: skip
+            "login_host": "localhost",
+            "login_port": self.server["port"],
+            "login_db": DATABASE,
+            "login_user": self.server["user"],
+            "login_password": self.server["password"],
+            **options,
+        }
         text = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
         output, seconds, memory = self.run(sys.executable, "-m", program, standard_input=text)
         return json.loads(output), seconds, memory
@@ -186,7 +202,9 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table whose columns after the first are aligned to the right."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = [
-        "| " + " | ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) + " |"
+        "| "
+        + " | ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+        + " |"
         for row in [header, *rows]
     ]
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
@@ -201,30 +219,44 @@ def report(results: dict[int, Measurements]) -> None:
         return [title, *(cell(results[users]) for users in sizes)]
 
     print("\nSeconds, for so many users:\n")
-    print(table(header, [
-        line("bare INSERT … SELECT, psql", lambda one: f"{one.median('bare'):.3f}"),
-        line("copy: the module's duration", lambda one: f"{one.median('copy'):.3f}"),
-        line("copy: the whole process", lambda one: f"{one.median('process'):.3f}"),
-        line("again, nothing to do", lambda one: f"{one.median('again'):.3f}"),
-        line("1 % corrected, on_existing=update", lambda one: f"{one.median('update'):.3f}"),
-        line("row by row, psql", lambda one: f"{one.median('rows'):.3f}"),
-    ]))  # fmt: skip
+    print(
+        table(
+            header,
+            [
+                line("bare INSERT … SELECT, psql", lambda one: f"{one.median('bare'):.3f}"),
+                line("copy: the module's duration", lambda one: f"{one.median('copy'):.3f}"),
+                line("copy: the whole process", lambda one: f"{one.median('process'):.3f}"),
+                line("again, nothing to do", lambda one: f"{one.median('again'):.3f}"),
+                line("1 % corrected, on_existing=update", lambda one: f"{one.median('update'):.3f}"),
+                line("row by row, psql", lambda one: f"{one.median('rows'):.3f}"),
+            ],
+        )
+    )
     print("\nRatios, and the client's peak memory in MiB:\n")
-    print(table([*header, "aim"], [
-        *(
-            [*line(title, lambda one, a=above, b=below: f"{one.median(a) / one.median(b):.2f}"), aim]
-            for title, above, below, aim in AIMS
-        ),
-        [*line("memory, copy", lambda one: f"{max(one.memory['process']):.0f}"), "within 10"],
-        [*line("memory, row by row", lambda one: f"{max(one.memory['rows']):.0f}"), ""],
-    ]))  # fmt: skip
+    print(
+        table(
+            [*header, "aim"],
+            [
+                *(
+                    [*line(title, lambda one, a=above, b=below: f"{one.median(a) / one.median(b):.2f}"), aim]
+                    for title, above, below, aim in AIMS
+                ),
+                [*line("memory, copy", lambda one: f"{max(one.memory['process']):.0f}"), "within 10"],
+                [*line("memory, row by row", lambda one: f"{max(one.memory['rows']):.0f}"), ""],
+            ],
+        )
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], metavar="N")
-    parser.add_argument("--rounds", type=int, help="default: 5, and 3 from 100,000 users on; row by row once for 1,000,000")
-    parser.add_argument("--explain", action="store_true", help="print EXPLAIN (ANALYZE, BUFFERS) of the module's statements")
+    parser.add_argument(
+        "--rounds", type=int, help="default: 5, and 3 from 100,000 users on; row by row once for 1,000,000"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="print EXPLAIN (ANALYZE, BUFFERS) of the module's statements"
+    )
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="openlmis-benchmark-", dir="/tmp") as name:
@@ -233,8 +265,9 @@ def main() -> None:
         try:
             benchmark.psql(
                 *(f"ALTER SYSTEM SET {key} = '{value}'" for key, value in SETTINGS.items()),
-                "SELECT pg_reload_conf()", database="postgres",
-            )  # fmt: skip
+                "SELECT pg_reload_conf()",
+                database="postgres",
+            )
             results: dict[int, Measurements] = {}
             load = os.getloadavg()[0]
             for users in options.users:
@@ -247,9 +280,13 @@ def main() -> None:
                     print(f"{users:,} users, round {number + 1}", file=sys.stderr)
                     benchmark.round(users, results[users], with_rows=users < 1_000_000 or number == 0)
             if results:
-                version = benchmark.run(str(Path(benchmark.server["programs"]) / "postgres"), "--version")[0].split()[-1]
-                print(f"PostgreSQL {version}, Python {platform.python_version()}, {os.cpu_count()} processors;"
-                      f" load {load:.1f} before and {os.getloadavg()[0]:.1f} after")  # fmt: skip
+                version = benchmark.run(str(Path(benchmark.server["programs"]) / "postgres"), "--version")[0].split()[
+                    -1
+                ]
+                print(
+                    f"PostgreSQL {version}, Python {platform.python_version()}, {os.cpu_count()} processors;"
+                    f" load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
+                )
                 report(results)
         finally:
             postgresql_server.stop(folder)

@@ -6,10 +6,10 @@
 
     dump.py [--size MIB] [--rounds N]
 
-One database in a container, as the rehearsal server has it, of a size that a site has after some years: rows of requisitions and
-stock cards, and the log of changes, which is the largest table. In each round every way is timed once; the table has the medians of the
-rounds. pg_dump runs in a container beside the database, as the module runs it; the module counts the rows of every table meanwhile, and
-proves its dump after that. Nothing is asserted about time.
+One database in a container, as the rehearsal server has it, of a size that a site has after some years: rows of
+requisitions and stock cards, and the log of changes, which is the largest table. In each round every way is timed once;
+the table has the medians of the rounds. pg_dump runs in a container beside the database, as the module runs it; the
+module counts the rows of every table meanwhile, and proves its dump after that. Nothing is asserted about time.
 """
 
 from __future__ import annotations
@@ -41,28 +41,39 @@ FORMATS = {"-Fc": ["--format=custom"], "-Fd -j2": ["--format=directory", "--jobs
 
 TABLES = """
 CREATE SCHEMA bench;
-CREATE TABLE bench.requisition_line_items (id uuid PRIMARY KEY, requisitionid uuid, orderableid uuid, approvedquantity int,
-  beginningbalance int, stockonhand int, totalconsumedquantity int, totallossesandadjustments int, totalreceivedquantity int,
+CREATE TABLE bench.requisition_line_items (id uuid PRIMARY KEY, requisitionid uuid, orderableid uuid,
+  approvedquantity int,
+  beginningbalance int, stockonhand int, totalconsumedquantity int, totallossesandadjustments int,
+    totalreceivedquantity int,
   averageconsumption int, maxperiodsofstock numeric(6,2), priceperpack numeric(19,2), skipped boolean, remarks text);
-CREATE TABLE bench.stock_card_line_items (id uuid PRIMARY KEY, stockcardid uuid, reasonid uuid, userid uuid, quantity int,
+CREATE TABLE bench.stock_card_line_items (id uuid PRIMARY KEY, stockcardid uuid, reasonid uuid, userid uuid,
+  quantity int,
   occurreddate date, processeddate timestamptz, signature text);
-CREATE TABLE bench.jv_snapshot (snapshot_pk bigint PRIMARY KEY, type text, version bigint, state text, changed_properties text,
+CREATE TABLE bench.jv_snapshot (snapshot_pk bigint PRIMARY KEY, type text, version bigint, state text,
+  changed_properties text,
   managed_type text);
 """
 # About 1.5 MiB with the indexes.
 FILL = """
-INSERT INTO bench.requisition_line_items SELECT uuid_generate_v4(), md5((i / 80)::text)::uuid, md5((i % 900)::text)::uuid, i % 500,
-  random() * 900, random() * 900, random() * 400, random() * 40, random() * 500, random() * 300, round((random() * 9)::numeric, 2),
-  round((random() * 60)::numeric, 2), i % 19 = 0, CASE WHEN i % 12 = 0 THEN 'expired before it was issued, see the letter' END
+INSERT INTO bench.requisition_line_items SELECT uuid_generate_v4(), md5((i / 80)::text)::uuid,
+  md5((i % 900)::text)::uuid, i % 500,
+  random() * 900, random() * 900, random() * 400, random() * 40, random() * 500, random() * 300,
+    round((random() * 9)::numeric, 2),
+  round((random() * 60)::numeric, 2), i % 19 = 0, CASE WHEN i % 12 = 0 THEN 'expired before it was issued,
+    see the letter' END
 FROM generate_series(1, {count} * 2600) i;
 INSERT INTO bench.stock_card_line_items SELECT uuid_generate_v4(), md5((i / 30)::text)::uuid, md5((i % 25)::text)::uuid,
-  md5((i % 400)::text)::uuid, random() * 900, date '2017-01-01' + i % 900, timestamptz '2017-01-01' + i * interval '7 minutes',
+  md5((i % 400)::text)::uuid, random() * 900, date '2017-01-01' + i % 900,
+    timestamptz '2017-01-01' + i * interval '7 minutes',
   CASE WHEN i % 3 = 0 THEN 'signed by user ' || i % 400 END
 FROM generate_series(1, {count} * 2600) i;
-INSERT INTO bench.jv_snapshot SELECT i, 'UPDATE', i % 9, format('{{"id": "%s", "status": "%s", "facility": "%s", "lines": [{{"quantity": %s,'
-  ' "price": %s}}, {{"quantity": %s, "price": %s}}], "created": "%s"}}', uuid_generate_v4(), (array['INITIATED', 'SUBMITTED', 'APPROVED'])[i % 3 + 1],
+INSERT INTO bench.jv_snapshot SELECT i, 'UPDATE', i % 9,
+  format('{{"id": "%s", "status": "%s", "facility": "%s", "lines": [{{"quantity": %s,'
+  ' "price": %s}}, {{"quantity": %s, "price": %s}}], "created": "%s"}}', uuid_generate_v4(), (array['INITIATED',
+    'SUBMITTED', 'APPROVED'])[i % 3 + 1],
   md5((i % 700)::text)::uuid, (random() * 900)::int, round((random() * 60)::numeric, 2), (random() * 900)::int,
-  round((random() * 60)::numeric, 2), timestamptz '2017-01-01' + i * interval '3 minutes'), '["status", "lines"]', 'Requisition'
+  round((random() * 60)::numeric, 2), timestamptz '2017-01-01' + i * interval '3 minutes'), '["status", "lines"]',
+    'Requisition'
 FROM generate_series(1, {count} * 1900) i;
 """
 
@@ -92,16 +103,31 @@ class Dumps:
         """The options of pg_dump to be tried, by what the table calls them."""
         major = int(re.match(r"\d+", self.version())[0])
         compressions = ["0", "1", "6", *(name for name, since in NEWER.items() if major >= since)]
-        return {f"pg_dump {name} -Z{one}": [*form, f"--compress={one}"] for name, form in FORMATS.items() for one in compressions}
+        return {
+            f"pg_dump {name} -Z{one}": [*form, f"--compress={one}"]
+            for name, form in FORMATS.items()
+            for one in compressions
+        }
 
     def plain(self, options: list[str]) -> tuple[float, int]:
         """Seconds and bytes of a dump that pg_dump makes by itself."""
         dest = self.folder / "plain"
         command = [
-            "docker", "run", "--rm", f"--network=container:{self.container.id}", f"--volume={self.folder}:/dump",
-            f"--env=PGPASSWORD={DATABASE['password']}", f"--user={os.geteuid()}:{os.getegid()}", "--entrypoint=pg_dump",
-            self.container.image.id, *options, "--host=127.0.0.1", f"--username={DATABASE['user']}", "--file=/dump/plain", "open_lmis",
-        ]  # fmt: skip
+            "docker",
+            "run",
+            "--rm",
+            f"--network=container:{self.container.id}",
+            f"--volume={self.folder}:/dump",
+            f"--env=PGPASSWORD={DATABASE['password']}",
+            f"--user={os.geteuid()}:{os.getegid()}",
+            "--entrypoint=pg_dump",
+            self.container.image.id,
+            *options,
+            "--host=127.0.0.1",
+            f"--username={DATABASE['user']}",
+            "--file=/dump/plain",
+            "open_lmis",
+        ]
         began = time.monotonic()
         subprocess.run(command, check=True)
         seconds = time.monotonic() - began
@@ -169,8 +195,10 @@ def main() -> None:
                     print(f"    {way:20} {results[way][-1][0]:8.1f} s", file=sys.stderr)
                 results.setdefault("this runbook", []).append(dumps.ours())
                 print(f"    {'this runbook':20} {results['this runbook'][-1][0]:8.1f} s", file=sys.stderr)
-            print(f"pg_dump {dumps.version()}, {dumps.size() // MIB} MiB, {os.cpu_count()} processors;"
-                  f" load {load:.1f} before and {os.getloadavg()[0]:.1f} after\n")  # fmt: skip
+            print(
+                f"pg_dump {dumps.version()}, {dumps.size() // MIB} MiB, {os.cpu_count()} processors;"
+                f" load {load:.1f} before and {os.getloadavg()[0]:.1f} after\n"
+            )
             report(dumps.size(), results)
         finally:
             deployment.down(root, say=lambda text: None)

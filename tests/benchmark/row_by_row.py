@@ -4,7 +4,7 @@
 
 """The way to compare with: all rows to the client, and back as one INSERT per row, as text, in one transaction by psql.
 
-    row_by_row.py PSQL     the connection comes from PGHOST and the like
+row_by_row.py PSQL     the connection comes from PGHOST and the like
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main(psql: str) -> None:
         connection.rollback()
         script.write(b"TRUNCATE notification.user_contact_details CASCADE;\n")
         for row in rows:
-            script.write(cursor.mogrify("INSERT INTO notification.user_contact_details VALUES (%s, %s, %s, %s, %s);\n", row))
+            script.write(
+                cursor.mogrify("INSERT INTO notification.user_contact_details VALUES (%s, %s, %s, %s, %s);\n", row)
+            )
         script.flush()
         subprocess.run([psql, "-Xq", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", script.name], check=True)
 

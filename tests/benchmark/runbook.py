@@ -6,13 +6,14 @@
 
     runbook.py [--from RELEASE] [--users N] [--boot SECONDS] [--rounds N] [--slowest N]
 
-In each round a fresh rehearsal server is upgraded by the playbook, as an operator runs it; the table has the medians of the rounds.
-Offline is from the beginning of the step `maintenance_on` to the end of `maintenance_off`, as the journal has it. Docker's events tell when each
-component's container started, and a client that asks all the time when the component first answered; dump and copy are what the
-modules say of their own work. Everything else is the runbook's own overhead. Nothing is asserted about time.
+In each round a fresh rehearsal server is upgraded by the playbook, as an operator runs it; the table has the medians of
+the rounds. Offline is from the beginning of the step `maintenance_on` to the end of `maintenance_off`, as the journal
+has it. Docker's events tell when each component's container started, and a client that asks all the time when the
+component first answered; dump and copy are what the modules say of their own work. Everything else is the runbook's own
+overhead. Nothing is asserted about time.
 
-The components are stand-ins; each is given a pause before it migrates, in which the original's Java begins (`--boot`). What the runbook
-does meanwhile costs nobody anything.
+The components are stand-ins; each is given a pause before it migrates, in which the original's Java begins (`--boot`).
+What the runbook does meanwhile costs nobody anything.
 """
 
 from __future__ import annotations
@@ -174,7 +175,10 @@ class Upgrade:
 def measured(server: Server, tasks: list[Task], boots: list[Span]) -> Upgrade:
     """Split the offline seconds of the run that the journal tells of."""
     steps = json.loads((server.state_dir / "journal.json").read_text())["steps"]
-    window = (moment(next(one for one in steps if one["step"] == "maintenance_on")["started"]), moment(steps[-1]["finished"]))
+    window = (
+        moment(next(one for one in steps if one["step"] == "maintenance_on")["started"]),
+        moment(steps[-1]["finished"]),
+    )
     inside = [task for task in tasks if window[0] < task.ended and task.began < window[1]]
     dump = next(task for task in inside if isinstance(task.duration, dict))
     waits = [task for task in inside if task.step == "wait" and task.duration is not None]
@@ -195,7 +199,9 @@ def measured(server: Server, tasks: list[Task], boots: list[Span]) -> Upgrade:
         if begin >= window[0]:
             booting = covered((max(begin, one), min(end, other)) for one, other in boots if one < end and other > begin)
             known = {"backup": parts["dump"] + parts["proof of the dump"], "migrate_contact_details": parts["copy"]}
-            overhead[step["step"]] = overhead.get(step["step"], 0.0) + end - begin - booting - known.get(step["step"], 0.0)
+            overhead[step["step"]] = (
+                overhead.get(step["step"], 0.0) + end - begin - booting - known.get(step["step"], 0.0)
+            )
     last = [max(other for _one, other in spans) for spans in (first, second)]
     late = [wait.ended - answered for wait, answered in zip(waits, last)]
     overhead["between the steps"] = window[1] - window[0] - sum(parts.values()) - sum(overhead.values())
@@ -212,7 +218,9 @@ def upgrade(release: str, users: int, boot: float) -> Upgrade:
     with tempfile.TemporaryDirectory(prefix="openlmis-benchmark-", dir="/tmp") as name:
         timings = Path(name) / "timings"
         os.environ.update(
-            ANSIBLE_CALLBACK_PLUGINS=str(HERE / "callback"), ANSIBLE_CALLBACKS_ENABLED="timings", TIMINGS_FILE=str(timings)
+            ANSIBLE_CALLBACK_PLUGINS=str(HERE / "callback"),
+            ANSIBLE_CALLBACKS_ENABLED="timings",
+            TIMINGS_FILE=str(timings),
         )
         with deployment.running(release, Path(name) / "rehearsal", users=users, prepare=prepare) as server:
             with Watch() as watch:
@@ -242,16 +250,39 @@ def report(results: list[Upgrade], slowest: int) -> None:
 
     print("\nBeside the aims:\n")
     executed = [sum(not task.skipped for task in one.tasks) for one in results]
-    print(table(["", "measured", "aim"], [
-        ["own overhead, seconds", middle(one.own for one in results), AIMS["own"]],
-        ["first wait ends after the last first answer, seconds", middle(one.waits[0] for one in results), AIMS["wait"]],
-        ["second wait ends after the last first answer, seconds", middle(one.waits[1] for one in results), AIMS["wait"]],
-        ["processor time of the playbook in the window, seconds", middle(sum(task.cpu for task in one.tasks) for one in results), ""],
-        ["tasks in the window, of them skipped", f"{len(results[-1].tasks)}, {len(results[-1].tasks) - executed[-1]}", ""],
-    ]))  # fmt: skip
+    print(
+        table(
+            ["", "measured", "aim"],
+            [
+                ["own overhead, seconds", middle(one.own for one in results), AIMS["own"]],
+                [
+                    "first wait ends after the last first answer, seconds",
+                    middle(one.waits[0] for one in results),
+                    AIMS["wait"],
+                ],
+                [
+                    "second wait ends after the last first answer, seconds",
+                    middle(one.waits[1] for one in results),
+                    AIMS["wait"],
+                ],
+                [
+                    "processor time of the playbook in the window, seconds",
+                    middle(sum(task.cpu for task in one.tasks) for one in results),
+                    "",
+                ],
+                [
+                    "tasks in the window, of them skipped",
+                    f"{len(results[-1].tasks)}, {len(results[-1].tasks) - executed[-1]}",
+                    "",
+                ],
+            ],
+        )
+    )
 
     print("\nOwn overhead by step, seconds:\n")
-    print(table(["", "seconds"], [[step, middle(one.overhead[step] for one in results)] for step in results[0].overhead]))
+    print(
+        table(["", "seconds"], [[step, middle(one.overhead[step] for one in results)] for step in results[0].overhead])
+    )
 
     print(f"\nThe {slowest} slowest tasks of the last upgrade in the window:\n")
     ordered = sorted(results[-1].tasks, key=lambda task: -task.seconds)[:slowest]
@@ -275,8 +306,10 @@ def main() -> None:
         results.append(upgrade(options.release, options.users, options.boot))
         one = results[-1]
         print(f"    offline {one.offline:.1f} s, own overhead {one.own:.1f} s", file=sys.stderr)
-    print(f"{options.release} to 3.4.0, {options.users:,} users, components that boot for {options.boot:g} s, {os.cpu_count()} processors;"
-          f" load {load:.1f} before and {os.getloadavg()[0]:.1f} after")  # fmt: skip
+    print(
+        f"{options.release} to 3.4.0, {options.users:,} users, components that boot for {options.boot:g} s,"
+        f" {os.cpu_count()} processors; load {load:.1f} before and {os.getloadavg()[0]:.1f} after"
+    )
     report(results, options.slowest)
 
 

@@ -35,7 +35,9 @@ def plugins() -> list[tuple[str, str]]:
 
 def command(name: str, *arguments: str) -> str:
     """What one of Ansible's commands prints; a word on its standard error would be a warning, and fails."""
-    done = subprocess.run([pathlib.Path(sys.executable).with_name(name), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).with_name(name), *arguments], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -95,5 +97,6 @@ def test_an_execution_environment_gets_what_the_modules_import() -> None:
     ours = [line.split("  # from collection ") for line in said["python"]]
     requirements = {requirement for requirement, collection in ours if collection == COLLECTION}
     assert requirements == {"psycopg2-binary>=2.8,<3", "docker>=5.0,<8"}
-    # The wheel of psycopg2 brings libpq along, and the modules start no program but docker and PostgreSQL's, on the managed host.
+    # The wheel of psycopg2 brings libpq along, and the modules start no program but docker and PostgreSQL's, on the
+    # managed host.
     assert said["system"] == []

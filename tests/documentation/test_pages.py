@@ -13,7 +13,12 @@ import re
 import pytest
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent.parent
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "roles/openlmis/README.md", CHECKOUT / "tests/rehearsal/README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "roles/openlmis/README.md",
+    CHECKOUT / "tests/rehearsal/README.md",
+    *sorted((CHECKOUT / "docs").rglob("*.md")),
+]
 NAMES = [str(page.relative_to(CHECKOUT)) for page in PAGES]
 
 
@@ -23,10 +28,16 @@ def squeezed(text: str) -> str:
 
 @functools.cache
 def sentences() -> str:
-    """All that the sources can say: the texts of Python, joined as Python joins them, and the YAML files and templates."""
+    """All that the sources can say: the texts of Python, joined as Python joins them, and the YAML files
+    and templates.
+    """
     texts = []
     for path in [*(CHECKOUT / "plugins").rglob("*.py"), *(CHECKOUT / "container").glob("*.py")]:
-        texts += [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        texts += [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
     for path in (CHECKOUT / "roles/openlmis").rglob("*"):
         if path.suffix in (".yml", ".j2"):
             texts.append(path.read_text())
@@ -75,7 +86,9 @@ def test_pages_name_no_file_that_is_not_there() -> None:
     """`tests/…`, `docs/…`, `roles/…` and their like in code quotes are files or patterns of files."""
     gone = []
     for page in PAGES:
-        for name in re.findall(r"`((?:tests|docs|roles|plugins|playbooks|tools|container)/[\w./*-]+)`", page.read_text()):
+        for name in re.findall(
+            r"`((?:tests|docs|roles|plugins|playbooks|tools|container)/[\w./*-]+)`", page.read_text()
+        ):
             if not list(CHECKOUT.glob(name.rstrip("/"))):
                 gone.append(f"{page.relative_to(CHECKOUT)}: {name}")
     assert gone == []

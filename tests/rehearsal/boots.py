@@ -1,14 +1,16 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Upgrade one server after the other from 3.3.1, with components that boot as long as real ones do, and count how many end well.
+"""Upgrade one server after the other from 3.3.1, with components that boot as long as real ones do, and count how many
+end well.
 
     boots.py [--number N] [--boot SECONDS]
 
-What goes wrong in a few starts of many is seen by many starts only: a component gets another one's address, a worker of nginx
-remembers what has been mended. Each server is the same one, put back as it was saved. It has auth, referencedata, notification,
-requisition, the user interface, nginx, consul and what these need; the components left out would make each start longer, not
-different. An upgrade ends well when the playbook succeeds and every contact detail has been copied. Exits 1 unless all do.
+What goes wrong in a few starts of many is seen by many starts only: a component gets another one's address, a worker of
+nginx remembers what has been mended. Each server is the same one, put back as it was saved. It has auth, referencedata,
+notification, requisition, the user interface, nginx, consul and what these need; the components left out would make
+each start longer, not different. An upgrade ends well when the playbook succeeds and every contact detail has been
+copied. Exits 1 unless all do.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def main() -> int:
     """Upgrade as often as asked for; 1 unless every upgrade ended well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=30, metavar="N", help="how many upgrades (%(default)s)")
-    parser.add_argument("--boot", type=float, default=20, metavar="SECONDS", help="how long a component boots (%(default)g)")
+    parser.add_argument(
+        "--boot", type=float, default=20, metavar="SECONDS", help="how long a component boots (%(default)g)"
+    )
     options = parser.parse_args()
     problems = []
     with contextlib.ExitStack() as stack:
@@ -56,7 +60,10 @@ def main() -> int:
                 saved.restore()
             began = time.monotonic()
             problem = problem_of(server, options.boot)
-            print("%d of %d: %s (%.0f s)" % (number, options.number, problem or "ok", time.monotonic() - began), flush=True)
+            print(
+                "%d of %d: %s (%.0f s)" % (number, options.number, problem or "ok", time.monotonic() - began),
+                flush=True,
+            )
             problems += [problem] if problem else []
     print("%d of %d upgrades ended well" % (options.number - len(problems), options.number))
     for problem in sorted(set(problems)):

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backup on a real PostgreSQL: what it holds, that every damage is found, that no secret shows, that a killed one leaves nothing."""
+"""The backup on a real PostgreSQL: what it holds, that every damage is found, that no secret shows, that a killed one
+leaves nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ CREATE TABLE site."odd name: ü" (note text, openlmis_row text);
 INSERT INTO site."odd name: ü" VALUES (E'two\\nlines\\t\\\\.', NULL), ('', '\\N');
 CREATE TABLE site.parent (i int); CREATE TABLE site.child () INHERITS (site.parent);
 INSERT INTO site.parent VALUES (1); INSERT INTO site.child VALUES (2), (3);
-CREATE TABLE site.parts (i int) PARTITION BY RANGE (i); CREATE TABLE site.part1 PARTITION OF site.parts FOR VALUES FROM (0) TO (9);
+CREATE TABLE site.parts (i int) PARTITION BY RANGE (i);
+  CREATE TABLE site.part1 PARTITION OF site.parts FOR VALUES FROM (0) TO (9);
 INSERT INTO site.parts VALUES (1), (2);
 CREATE UNLOGGED TABLE site.unlogged (i serial); INSERT INTO site.unlogged DEFAULT VALUES;
 CREATE TABLE site.empty (); CREATE TABLE site.nothing (); INSERT INTO site.nothing DEFAULT VALUES;
@@ -61,9 +64,17 @@ ALTER DATABASE open_lmis SET work_mem = '5MB';
 ALTER ROLE reader IN DATABASE open_lmis SET statement_timeout = '60s';
 """
 ROWS = {
-    "site.facilities": FACILITIES, "site.odd name: ü": 2, "site.parent": 1, "site.child": 2, "site.part1": 2, "site.unlogged": 1,
-    "site.empty": 0, "site.nothing": 1, "public.spatial_ref_sys": 1, "pg_catalog.pg_largeobject": 1,
-}  # fmt: skip
+    "site.facilities": FACILITIES,
+    "site.odd name: ü": 2,
+    "site.parent": 1,
+    "site.child": 2,
+    "site.part1": 2,
+    "site.unlogged": 1,
+    "site.empty": 0,
+    "site.nothing": 1,
+    "public.spatial_ref_sys": 1,
+    "pg_catalog.pg_largeobject": 1,
+}
 
 
 def histories() -> str:
@@ -75,8 +86,8 @@ def histories() -> str:
             rows = ", ".join(f"({rank}, '{version}', 'SQL', true)" for rank, version in enumerate(ships, 1))
             table = f"{component['schema']}.schema_version"
             statements.append(
-                f"CREATE SCHEMA {component['schema']};"
-                f" CREATE TABLE {table} (installed_rank int PRIMARY KEY, version varchar(50), type varchar(20), success boolean);"
+                f"CREATE SCHEMA {component['schema']}; CREATE TABLE {table} (installed_rank int PRIMARY KEY, version"
+                " varchar(50), type varchar(20), success boolean);"
             )
             statements.append(f"INSERT INTO {table} VALUES {rows};" if rows else "")
     return "\n".join(statements)
@@ -90,7 +101,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         deployment.check_no_other_openlmis()
         images.ensure(lambda text: None)
         deployment.down(root, say=lambda text: None)
-        lines = "FROM openlmis/postgres:9.6-postgis\nCOPY . /opt/damage/\nENV PATH=/opt/damage:/usr/lib/postgresql/15/bin:/usr/bin:/bin\n"
+        lines = (
+            "FROM openlmis/postgres:9.6-postgis\nCOPY . /opt/damage/\nENV"
+            " PATH=/opt/damage:/usr/lib/postgresql/15/bin:/usr/bin:/bin\n"
+        )
         programs = {path.name: path.read_bytes() for path in (HERE / "damage").iterdir()}
         images.build(images.client(), IMAGE, lines + "RUN chmod 755 /opt/damage/*\n", programs)
         one = Server(root)
@@ -113,7 +127,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def undamaged(server: Server) -> Iterator[None]:
-    """Every test begins with a sound pg_dump and without backups, and ends with no container, no secret and no scratch database."""
+    """Every test begins with a sound pg_dump and without backups, and ends with no container, no secret and no scratch
+    database.
+    """
     damage(server, "none")
     server.query(f"DELETE FROM site.facilities WHERE id > {FACILITIES}")
     subprocess.run(["rm", "-rf", server.backup_dir, server.state_dir], check=True)
@@ -139,7 +155,9 @@ def leftovers(server: Server) -> list[str]:
     """What must not be there when no backup is under way."""
     found = [one.name for one in ours(server)]
     found += [str(path) for path in server.backup_dir.rglob("*") if "pgpass" in path.name or "partial" in path.name]
-    return found + [row[0] for row in server.query("SELECT datname FROM pg_database WHERE datname LIKE 'openlmis_scratch%'")]
+    return found + [
+        row[0] for row in server.query("SELECT datname FROM pg_database WHERE datname LIKE 'openlmis_scratch%'")
+    ]
 
 
 def dangling(server: Server) -> set[str]:
@@ -203,8 +221,12 @@ def data_file(folder: pathlib.Path) -> pathlib.Path:
 
 
 # There is room here, so that nothing is compressed unless it is asked for.
-@pytest.mark.parametrize(("verify", "options", "suffix"), [("rows", {}, ".dat"), ("restore", {}, ".dat"), ("rows", {"compress": 1}, ".gz")])
-def test_a_sound_backup_is_proven_and_complete(server: Server, verify: str, options: dict[str, int], suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("verify", "options", "suffix"), [("rows", {}, ".dat"), ("restore", {}, ".dat"), ("rows", {"compress": 1}, ".gz")]
+)
+def test_a_sound_backup_is_proven_and_complete(
+    server: Server, verify: str, options: dict[str, int], suffix: str
+) -> None:
     made = backup(server, verify=verify, **options)
     assert "msg" not in made, made
     folder = pathlib.Path(made["dest"])
@@ -216,8 +238,12 @@ def test_a_sound_backup_is_proven_and_complete(server: Server, verify: str, opti
     assert verified(folder)["proven"]
     owner = manifest["database"]
     assert (owner["owner"], owner["encoding"], owner["collate"], owner["ctype"], owner["connection_limit"]) == (
-        "postgres", "UTF8", "C.UTF-8", "C.UTF-8", -1,
-    )  # fmt: skip
+        "postgres",
+        "UTF8",
+        "C.UTF-8",
+        "C.UTF-8",
+        -1,
+    )
     assert "reader=c/postgres" in owner["acl"]
     assert {"role": None, "setting": "work_mem=5MB"} in owner["settings"]
     assert {"role": "reader", "setting": "statement_timeout=60s"} in owner["settings"]
@@ -250,7 +276,10 @@ def test_the_commands_of_the_documentation_restore_it(server: Server) -> None:
 
 SEEN = {
     "slow dump": [r"0 of \d+ tables, 0\.0 MiB"],
-    "slow proof": [f"written; reading it back and comparing rows, {counted} tables" for counted in (r"0 of \d+", r"([1-9]\d*) of \1")],
+    "slow proof": [
+        f"written; reading it back and comparing rows, {counted} tables"
+        for counted in (r"0 of \d+", r"([1-9]\d*) of \1")
+    ],
 }
 
 
@@ -276,14 +305,19 @@ DAMAGES = {
     "missing": r"the file \d+\.dat with the data of site\.facilities is missing",
     "one row less": rf"site\.facilities has {FACILITIES - 1} rows in it, and {FACILITIES} in the snapshot: 1 are lost",
     "wrong database": r"it is of the database other, not of open_lmis",
-    "wrong snapshot": rf"site\.facilities has {FACILITIES + 1} rows in it, and only {FACILITIES} in the snapshot: .* another snapshot",
+    "wrong snapshot": (
+        rf"site\.facilities has {FACILITIES + 1} rows in it, and only {FACILITIES} in the snapshot: .* another snapshot"
+    ),
     "older": r"it was made at \d{4}-.* UTC, not while this snapshot was held",
     "toc cut off": r"pg_restore --list ended with 1",
     "large object missing": r"pg_restore ended with 1 and said: .*could not open input file .*/blob_",
 }
 
 
-@pytest.mark.parametrize(("kind", "options"), [*((kind, {}) for kind in DAMAGES), ("truncated", {"compress": 1}), ("one row less", {"compress": 1})])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [*((kind, {}) for kind in DAMAGES), ("truncated", {"compress": 1}), ("one row less", {"compress": 1})],
+)
 def test_a_damaged_dump_is_refused(server: Server, kind: str, options: dict[str, int]) -> None:
     if kind == "wrong database":
         administer(server, "CREATE DATABASE other TEMPLATE open_lmis")
@@ -429,9 +463,14 @@ def test_a_secret_that_a_killed_module_left_goes_with_its_folder(server: Server)
     (server.backup_dir / "killed" / ".pgpass-dump").write_text("secret")
     # The folder of this one is gone already, as after a failure of Docker's.
     lost = server.engine.containers.run(
-        IMAGE, ["sleep", "600"], entrypoint="", detach=True, name="openlmis-backup-dump-lost",
-        labels={"org.openlmis.operations": "true"}, volumes={str(server.backup_dir / "lost"): {"bind": "/x", "mode": "rw"}},
-    )  # fmt: skip
+        IMAGE,
+        ["sleep", "600"],
+        entrypoint="",
+        detach=True,
+        name="openlmis-backup-dump-lost",
+        labels={"org.openlmis.operations": "true"},
+        volumes={str(server.backup_dir / "lost"): {"bind": "/x", "mode": "rw"}},
+    )
     (server.backup_dir / "lost").rmdir()
     assert lost in ours(server)
     # Neither a folder of somebody else's nor another deployment's unfinished backup is touched.
@@ -576,11 +615,19 @@ def steps_before(server: Server, *names: str) -> None:
         options = {"project_src": str(server.project_src), "release": release, "migrations": flyway_versions()}
         identity = module_server.gather({**told, **options})[1]["database"]["identity"]
         run = {"from": "3.3.1", "to": "3.4.0", "database": identity, "users": None}
-        journal = {"run_id": "20260102T190000Z", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": None, "outcome": None}
+        journal = {
+            "run_id": "20260102T190000Z",
+            "phase": "upgrade",
+            "started": "2026-01-02T19:00:00.000",
+            "finished": None,
+            "outcome": None,
+        }
         journal.update(run=run, steps=[], holder={})
     at = datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     data = {"answers": {"auth": "3.2.0"}, "images": {"db": {"id": "x", "name": "y"}}}
-    journal["steps"] += [{"step": name, "phase": "upgrade", "started": at, "finished": at, "data": data} for name in names]
+    journal["steps"] += [
+        {"step": name, "phase": "upgrade", "started": at, "finished": at, "data": data} for name in names
+    ]
     server.state_dir.mkdir(exist_ok=True)
     path.write_text(json.dumps({**journal, "holder": {}}))
 
@@ -610,6 +657,24 @@ def journal_says(server: Server) -> dict[str, Any]:
     return done[-1]["data"] if done else {}
 
 
+def assert_whole(kept: pathlib.Path, elsewhere: pathlib.Path) -> None:
+    """The backup tells how the server was, and has the deployed files as they were, links and owners too."""
+    manifest = manifest_of(kept)
+    assert manifest["release"] == "3.3.1"
+    assert manifest["images"] == {"db": {"id": "x", "name": "y"}}
+    (auth,) = (one for one in manifest["components"] if one["name"] == "auth")
+    assert auth["version"] == "3.2.0"
+    assert auth["migrations"] == flyway_versions()["auth"]["versions"]["3.2.0"]
+    assert all("version" not in one for one in manifest["components"] if one["name"] != "auth")
+    assert manifest["database"]["identity"]["name"] == "open_lmis"
+    copied = (kept / "files" / "settings.env").lstat()
+    assert (copied.st_uid, copied.st_gid, copied.st_mode & 0o7777) == (1234, 1235, 0o640)
+    assert os.readlink(kept / "files" / "also.env") == "settings.env"
+    assert os.readlink(kept / "files" / "linked.env") == str(elsewhere)
+    assert (kept / "outside" / elsewhere.relative_to("/")).read_text() == "OUTSIDE=1\n"
+    assert (kept / "files" / "config" / "Dockerfile").exists()
+
+
 @pytest.mark.long
 def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Server, tmp_path: pathlib.Path) -> None:
     # Somebody else's file, a link inside and a link out of the deployment: kept as they are.
@@ -625,20 +690,7 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
     (first,) = folders(server)
     kept = server.backup_dir / first
     assert journal_says(server)["dest"] == str(kept)
-    manifest = manifest_of(kept)
-    assert manifest["release"] == "3.3.1"
-    assert manifest["images"] == {"db": {"id": "x", "name": "y"}}
-    (auth,) = (one for one in manifest["components"] if one["name"] == "auth")
-    assert auth["version"] == "3.2.0"
-    assert auth["migrations"] == flyway_versions()["auth"]["versions"]["3.2.0"]
-    assert all("version" not in one for one in manifest["components"] if one["name"] != "auth")
-    assert manifest["database"]["identity"]["name"] == "open_lmis"
-    copied = (kept / "files" / "settings.env").lstat()
-    assert (copied.st_uid, copied.st_gid, copied.st_mode & 0o7777) == (1234, 1235, 0o640)
-    assert os.readlink(kept / "files" / "also.env") == "settings.env"
-    assert os.readlink(kept / "files" / "linked.env") == str(elsewhere)
-    assert (kept / "outside" / elsewhere.relative_to("/")).read_text() == "OUTSIDE=1\n"
-    assert (kept / "files" / "config" / "Dockerfile").exists()
+    assert_whole(kept, elsewhere)
     fetched = tmp_path / "fetched" / "rehearsal" / first
     assert verified(fetched)["proven"]
     os.chown(server.project_src / "settings.env", 0, 0)

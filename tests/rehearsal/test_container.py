@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The copy as a container image: the two commands of the published one, against a real PostgreSQL in a real Compose project."""
+"""The copy as a container image: the two commands of the published one, against a real PostgreSQL in a real Compose
+project.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ EMPTY = "truncate referencedata.users, notification.user_contact_details cascade
 
 def docker(*arguments: str, code: int = 0) -> str:
     """What a docker command prints, which must end with a certain exit code."""
-    done = subprocess.run(["docker", *arguments], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        ["docker", *arguments], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     assert done.returncode == code, done.stdout
     return done.stdout
 
@@ -69,7 +73,9 @@ def build_base() -> None:
         r"RUN printf '[global]\nno-index = true\nfind-links = /wheels\n' >/etc/pip.conf",
     ]
     base = images.labels_of(images.client(), images.CONFIG_BASE)
-    images.build(images.client(), BASE, images.dockerfile(images.CONFIG_BASE, base[images.BUILD_LABEL], instructions), files)
+    images.build(
+        images.client(), BASE, images.dockerfile(images.CONFIG_BASE, base[images.BUILD_LABEL], instructions), files
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,9 @@ def image() -> str:
     """Our image, built by the published command; one of that name which is not the rehearsal's is left alone."""
     build_base()
     labels = images.labels_of(images.client(), IMAGE)
-    assert labels is None or labels.get(LABEL) == "true", f"{IMAGE} is here already and is not the rehearsal's: remove it or use another machine"
+    assert labels is None or labels.get(LABEL) == "true", (
+        f"{IMAGE} is here already and is not the rehearsal's: remove it or use another machine"
+    )
     docker("build", "--build-arg", f"BASE={BASE}", "--label", f"{LABEL}=true", "-t", IMAGE, ".")
     return IMAGE
 
@@ -102,7 +110,9 @@ class Database:
         self.query((TARGET / "schema.sql").read_text())
 
     def address(self) -> str:
-        return docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{PROJECT}-db-1").strip()
+        return docker(
+            "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{PROJECT}-db-1"
+        ).strip()
 
     def answers(self) -> bool:
         with contextlib.suppress(psycopg2.OperationalError):
@@ -110,7 +120,9 @@ class Database:
         return False
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with contextlib.closing(psycopg2.connect(host=self.address(), dbname="open_lmis", user="postgres", password=PASSWORD)) as connection:
+        with contextlib.closing(
+            psycopg2.connect(host=self.address(), dbname="open_lmis", user="postgres", password=PASSWORD)
+        ) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -125,14 +137,19 @@ class Database:
         return [dict(zip(names, row)) for row in self.query(f"select {', '.join(names)} from referencedata.users")]
 
     def contact_details(self) -> dict[str, Contact]:
-        rows = self.query("select referencedatauserid, phonenumber, allownotify, email, emailverified from notification.user_contact_details")
+        rows = self.query(
+            "select referencedatauserid, phonenumber, allownotify, email, emailverified from"
+            " notification.user_contact_details"
+        )
         return {row[0]: Contact(*row[1:]) for row in rows}
 
     def run(self, image: str, *options: str, settings: str = SETTINGS, code: int = 0) -> str:
         """The published command."""
         (self.folder / "settings.env").write_text(settings)
         network = ("--network", f"{PROJECT}_default")
-        return docker("run", "--rm", *network, "--env-file", str(self.folder / "settings.env"), *options, image, code=code)
+        return docker(
+            "run", "--rm", *network, "--env-file", str(self.folder / "settings.env"), *options, image, code=code
+        )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +176,9 @@ def count(output: str, name: str) -> int:
 
 def test_the_published_command_copies_and_says_how_many(image: str, database: Database) -> None:
     output = database.run(image)
-    assert [count(output, name) for name in ("source", "inserted", "updated", "unchanged", "kept", "without_email")] == [3, 3, 0, 0, 0, 1]
+    assert [
+        count(output, name) for name in ("source", "inserted", "updated", "unchanged", "kept", "without_email")
+    ] == [3, 3, 0, 0, 0, 1]
     begun = re.findall(r"^\d\d:\d\d:\d\d (\w+ing) .*\.\.\.$", output, re.MULTILINE)
     assert begun == ["Connecting", "Waiting", "Comparing", "Looking", "Copying", "Verifying", "Committing"]
     assert "Verified in " in output
@@ -168,10 +187,14 @@ def test_the_published_command_copies_and_says_how_many(image: str, database: Da
     assert "example.org" not in output
 
 
-def test_a_second_run_keeps_what_was_edited_and_is_told_otherwise_by_the_environment(image: str, database: Database) -> None:
+def test_a_second_run_keeps_what_was_edited_and_is_told_otherwise_by_the_environment(
+    image: str, database: Database
+) -> None:
     database.run(image)
     copied = database.contact_details()
-    database.query("update notification.user_contact_details set phonenumber = 'edited' where email = 'bob@example.org'")
+    database.query(
+        "update notification.user_contact_details set phonenumber = 'edited' where email = 'bob@example.org'"
+    )
     edited = database.contact_details()
     output = database.run(image)
     assert [count(output, name) for name in ("inserted", "unchanged", "kept")] == [0, 2, 1]
@@ -189,7 +212,11 @@ def test_a_second_run_keeps_what_was_edited_and_is_told_otherwise_by_the_environ
 @pytest.mark.parametrize(
     ("settings", "options", "sentence"),
     [
-        (SETTINGS.replace(PASSWORD, "wr0ng-password"), (), "refused the password of the user postgres. Expected the one in POSTGRES_PASSWORD"),
+        (
+            SETTINGS.replace(PASSWORD, "wr0ng-password"),
+            (),
+            "refused the password of the user postgres. Expected the one in POSTGRES_PASSWORD",
+        ),
         (SETTINGS.replace("//db:", "//nowhere:"), (), "does not resolve.*\n.*--network PROJECT_default"),
         (SETTINGS.replace("DATABASE_URL", "OTHER"), (), "No database is named"),
         (SETTINGS, ("--env", "ON_EXISTING=sometimes"), "must be one of: keep, update, got: sometimes"),
@@ -197,7 +224,9 @@ def test_a_second_run_keeps_what_was_edited_and_is_told_otherwise_by_the_environ
     ],
     ids=["password", "host", "url", "choice", "parameters"],
 )
-def test_a_failure_ends_with_1_and_says_why_without_a_secret(image: str, database: Database, settings: str, options: tuple[str, ...], sentence: str) -> None:
+def test_a_failure_ends_with_1_and_says_why_without_a_secret(
+    image: str, database: Database, settings: str, options: tuple[str, ...], sentence: str
+) -> None:
     output = database.run(image, *options, settings=settings, code=1)
     assert re.search(f"^FAILED: .*{sentence}", output, re.MULTILINE), output
     assert "Traceback" not in output
@@ -214,7 +243,14 @@ def test_settings_that_compose_reads_differently_are_named(image: str, database:
     mounted = database.folder / "mounted.env"
     mounted.write_text(SETTINGS.replace(PASSWORD, f"'{PASSWORD}'"))
     mounted.chmod(0o644)
-    options = ("--network", f"{PROJECT}_default", "--volume", f"{mounted}:/settings.env:ro", "--env", "SETTINGS_FILE=/settings.env")
+    options = (
+        "--network",
+        f"{PROJECT}_default",
+        "--volume",
+        f"{mounted}:/settings.env:ro",
+        "--env",
+        "SETTINGS_FILE=/settings.env",
+    )
     assert count(docker("run", "--rm", *options, image), "inserted") == 3
 
 
@@ -233,7 +269,10 @@ def test_a_stopped_copy_ends_at_once_and_has_written_nothing(image: str, databas
         (database.folder / "settings.env").write_text(SETTINGS)
         docker("run", "--detach", "--name", name, "--network", f"{PROJECT}_default", *env_file, image)
         try:
-            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and application_name like 'openlmis%'"
+            waiting = (
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and application_name like"
+                " 'openlmis%'"
+            )
             until = time.monotonic() + 20
             while database.query(waiting) != [(1,)]:
                 assert time.monotonic() < until, docker("logs", name)
@@ -251,6 +290,14 @@ def test_a_stopped_copy_ends_at_once_and_has_written_nothing(image: str, databas
 
 
 def test_the_build_takes_nothing_but_what_the_image_holds(image: str) -> None:
-    held = docker("run", "--rm", "--entrypoint", "sh", image, "-c", "cd /opt/openlmis && find . -type f -not -path './ansible/*' -not -path './psycopg2*'")
+    held = docker(
+        "run",
+        "--rm",
+        "--entrypoint",
+        "sh",
+        image,
+        "-c",
+        "cd /opt/openlmis && find . -type f -not -path './ansible/*' -not -path './psycopg2*'",
+    )
     assert "./copy_contact_details.py" in held.split()
     assert not [name for name in held.split() if re.search(r"\.env|\.git|tests|requirements-dev|/modules/", name)], held

@@ -36,8 +36,10 @@ with patch_module_args(json.loads(sys.argv[2])):
 """
 SITE = """
 create schema app;
-create table app.users (id uuid primary key default public.uuid_generate_v4(), name text, place public.geometry(point, 4326));
-insert into app.users (name, place) select 'User ' || n, public.st_setsrid(public.st_makepoint(n, n), 4326) from generate_series(1, 500) n;
+create table app.users (id uuid primary key default public.uuid_generate_v4(), name text, place public.geometry(point,
+  4326));
+insert into app.users (name, place) select 'User ' || n, public.st_setsrid(public.st_makepoint(n, n), 4326)
+  from generate_series(1, 500) n;
 create table public.notes (id serial primary key, note text);
 insert into public.notes (note) values ('one'), ('two');
 grant usage on schema app to reporter;
@@ -88,8 +90,14 @@ class Site:
 
     def run(self, module: str, check: bool = False, prefix: Sequence[str] = (), **arguments: Any) -> dict[str, Any]:
         """What a module answers that looks at the database."""
-        known = {"project_src": str(self.folder), "settings_file": str(self.folder / "settings.env"), "ca_cert": str(self.database.ca)}
-        return run_module(module, [*self.database.named(), *prefix], **{**known, **arguments, "_ansible_check_mode": check})
+        known = {
+            "project_src": str(self.folder),
+            "settings_file": str(self.folder / "settings.env"),
+            "ca_cert": str(self.database.ca),
+        }
+        return run_module(
+            module, [*self.database.named(), *prefix], **{**known, **arguments, "_ansible_check_mode": check}
+        )
 
     def backup(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Dump, prove and finish."""
@@ -107,7 +115,9 @@ class Site:
         return sorted(self.database.administer(STATE))
 
     def databases(self) -> list[str]:
-        rows = self.database.administer("select datname from pg_database where datname not like 'template%' order by 1", database="postgres")
+        rows = self.database.administer(
+            "select datname from pg_database where datname not like 'template%' order by 1", database="postgres"
+        )
         return [name for (name,) in rows]
 
 
@@ -126,7 +136,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def no_container_stays() -> Iterator[None]:
     yield
-    found = images.client().containers.list(all=True, ignore_removed=True, filters={"label": "org.openlmis.operations=true"})
+    found = images.client().containers.list(
+        all=True, ignore_removed=True, filters={"label": "org.openlmis.operations=true"}
+    )
     assert [one.name for one in found] == []
 
 
@@ -138,7 +150,11 @@ def test_a_database_outside_compose_is_backed_up_and_comes_back(site: Site, imag
     made = site.backup(name, **programs)
     assert not made.get("failed"), made
     manifest = json.loads((site.backups / name / "manifest.json").read_text())
-    assert (manifest["tables"]["app.users"], manifest["database"]["owner"], manifest["globals"]) == (500, "lmis", "without passwords")
+    assert (manifest["tables"]["app.users"], manifest["database"]["owner"], manifest["globals"]) == (
+        500,
+        "lmis",
+        "without passwords",
+    )
     site.database.administer(f"set role {site.database.user}; " + LATER)
     assert site.state() != before
     tried = site.restore(name, check=True, **programs)
@@ -147,48 +163,14 @@ def test_a_database_outside_compose_is_backed_up_and_comes_back(site: Site, imag
     assert not done.get("failed"), done
     assert site.state() == before
     assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
-    assert site.database.administer("select count(*) from app.users where name = 'Someone else'", database=done["kept_as"]) == [(500,)]
+    assert site.database.administer(
+        "select count(*) from app.users where name = 'Someone else'", database=done["kept_as"]
+    ) == [(500,)]
     site.database.administer(f'drop database "{done["kept_as"]}"', database="postgres")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("kind", "image"), [("-Fc", None), ("-Fp", IMAGE)], ids=["programs of this host", "programs of an image"])
-def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(site: Site, kind: str, image: str | None) -> None:
-    owner = site.database.user
-    site.database.administer(
-        f"set role {owner}; create schema referencedata; create table referencedata.users (id int primary key, email varchar(255) unique);"
-        " insert into referencedata.users values (1, 'ann@example.org'), (2, null)"
-    )
-    dump = site.folder / f"production{kind}"
-    with dump.open("wb") as stream:
-        subprocess.run(["docker", "exec", external.CONTAINER, "pg_dump", "-U", "postgres", kind, "open_lmis"], stdout=stream, check=True)
-    site.database.administer("drop schema referencedata cascade")
-    before = site.state()
-    given = {"run": RUN, "work_dir": str(site.folder / "work"), **({"image": image} if image else {})}
-    if image:
-        refused = site.run("database_copy", dump=str(dump), **{**given, "image": None})
-        assert "Name an image with PostgreSQL's server and client programs in openlmis_backup_image" in refused["msg"]
-    tried = site.run("database_copy", True, dump=str(dump), **given)
-    assert (tried.get("changed"), site.databases()) == (True, ["open_lmis", "postgres"]), tried
-    master = {"login_user": "postgres", "login_password": external.MASTER}
-    assert f"and {owner}, which the settings name for OpenLMIS" in site.run("database_copy", True, dump=str(dump), **master, **given)["msg"]
-    with contextlib.closing(psycopg2.connect(**{**site.database.login(), "dbname": "open_lmis"})):
-        refused = site.run("database_copy", dump=str(dump), wait_for_sessions=1, **given)
-    assert "Others have sessions on the database open_lmis" in refused["msg"]
-    assert site.databases() == ["open_lmis", "postgres"]
-    copied = site.run("database_copy", dump=str(dump), **given)
-    assert not copied.get("failed"), copied
-    assert not (site.folder / "work").exists()
-    refused = site.run("database_copy", state="in_place", **given)
-    assert "1 addresses in referencedata.users.email can be mailed to" in refused["msg"]
-    assert site.state() == before
-    made = site.run("make_harmless", login_db=copied["scratch"], copy=True)
-    assert made["columns"] == {"referencedata.users.email": 1}, made
-    done = site.run("database_copy", state="in_place", **given)
-    assert not done.get("failed"), done
-    found = site.database.administer("select email, (select count(*) from app.users) from referencedata.users order by id")
-    assert found == [("ann@example.org.invalid.example.org", 500), (None, 500)]
-    assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+def copy_again(site: Site, dump: pathlib.Path, given: dict[str, Any], done: dict[str, Any]) -> None:
+    """Three copies more after the first, which is `done`."""
     # The next copy takes the place of this one, which is dropped, and the kept one stays.
     again = {**given, "run": RUN.replace("T", "T1")[:-1]}
     copied = site.run("database_copy", dump=str(dump), **again)
@@ -209,6 +191,60 @@ def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(
     assert site.run("database_copy", dump=str(dump), **fourth)["dropped"] == [left]
     site.run("database_copy", state="absent", **fourth)
     assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "image"), [("-Fc", None), ("-Fp", IMAGE)], ids=["programs of this host", "programs of an image"]
+)
+def test_a_copy_of_another_server_takes_the_place_of_a_database_outside_compose(
+    site: Site, kind: str, image: str | None
+) -> None:
+    owner = site.database.user
+    site.database.administer(
+        f"set role {owner}; create schema referencedata; create table referencedata.users (id int primary key, email"
+        " varchar(255) unique); insert into referencedata.users values (1, 'ann@example.org'), (2, null)"
+    )
+    dump = site.folder / f"production{kind}"
+    with dump.open("wb") as stream:
+        subprocess.run(
+            ["docker", "exec", external.CONTAINER, "pg_dump", "-U", "postgres", kind, "open_lmis"],
+            stdout=stream,
+            check=True,
+        )
+    site.database.administer("drop schema referencedata cascade")
+    before = site.state()
+    given = {"run": RUN, "work_dir": str(site.folder / "work"), **({"image": image} if image else {})}
+    if image:
+        refused = site.run("database_copy", dump=str(dump), **{**given, "image": None})
+        assert "Name an image with PostgreSQL's server and client programs in openlmis_backup_image" in refused["msg"]
+    tried = site.run("database_copy", True, dump=str(dump), **given)
+    assert (tried.get("changed"), site.databases()) == (True, ["open_lmis", "postgres"]), tried
+    master = {"login_user": "postgres", "login_password": external.MASTER}
+    assert (
+        f"and {owner}, which the settings name for OpenLMIS"
+        in site.run("database_copy", True, dump=str(dump), **master, **given)["msg"]
+    )
+    with contextlib.closing(psycopg2.connect(**{**site.database.login(), "dbname": "open_lmis"})):
+        refused = site.run("database_copy", dump=str(dump), wait_for_sessions=1, **given)
+    assert "Others have sessions on the database open_lmis" in refused["msg"]
+    assert site.databases() == ["open_lmis", "postgres"]
+    copied = site.run("database_copy", dump=str(dump), **given)
+    assert not copied.get("failed"), copied
+    assert not (site.folder / "work").exists()
+    refused = site.run("database_copy", state="in_place", **given)
+    assert "1 addresses in referencedata.users.email can be mailed to" in refused["msg"]
+    assert site.state() == before
+    made = site.run("make_harmless", login_db=copied["scratch"], copy=True)
+    assert made["columns"] == {"referencedata.users.email": 1}, made
+    done = site.run("database_copy", state="in_place", **given)
+    assert not done.get("failed"), done
+    found = site.database.administer(
+        "select email, (select count(*) from app.users) from referencedata.users order by id"
+    )
+    assert found == [("ann@example.org.invalid.example.org", 500), (None, 500)]
+    assert site.databases() == ["open_lmis", done["kept_as"], "postgres"]
+    copy_again(site, dump, given, done)
     site.database.administer("drop database open_lmis", database="postgres")
     site.database.administer(f'alter database "{done["kept_as"]}" rename to open_lmis', database="postgres")
     assert site.state() == before
@@ -236,7 +272,10 @@ def test_a_restore_as_proof_needs_what_such_a_role_may_not(site: Site) -> None:
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        ("openlmis/postgres:not-here", "which is not on this host; an image on this host with pg_dump and pg_restore 15 or newer is expected"),
+        (
+            "openlmis/postgres:not-here",
+            "which is not on this host; an image on this host with pg_dump and pg_restore 15 or newer is expected",
+        ),
         ("openlmis-operations/no-programs:latest", "whose pg_dump does not fit"),
     ],
 )
@@ -254,8 +293,13 @@ def test_an_image_without_fitting_programs_is_refused_before_the_dump(site: Site
 
 
 def test_a_host_without_a_fitting_pg_dump_is_told_what_else_there_is(site: Site, tmp_path: pathlib.Path) -> None:
-    hidden = 'for one in /usr/lib/postgresql /usr/pgsql-*; do [ ! -d $one ] || mount -t tmpfs none $one; done; PATH=/nowhere exec "$@"'
-    refused = site.run("database_backup", prefix=["unshare", "--mount", "sh", "-c", hidden, "sh"], dest=str(tmp_path / "one"))
+    hidden = (
+        "for one in /usr/lib/postgresql /usr/pgsql-*; do [ ! -d $one ] || mount -t tmpfs none $one; done; PATH=/nowhere"
+        ' exec "$@"'
+    )
+    refused = site.run(
+        "database_backup", prefix=["unshare", "--mount", "sh", "-c", hidden, "sh"], dest=str(tmp_path / "one")
+    )
     assert "is PostgreSQL 15 outside Compose, and this host's pg_dump is none" in refused["msg"]
     assert "openlmis_backup_image" in refused["msg"]
 
@@ -263,17 +307,27 @@ def test_a_host_without_a_fitting_pg_dump_is_told_what_else_there_is(site: Site,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"ca_cert": None}, f"There is no file {external.IN_CONTAINERS} on this host, which sslrootcert in the database URL names"),
+        (
+            {"ca_cert": None},
+            f"There is no file {external.IN_CONTAINERS} on this host, which sslrootcert in the database URL names",
+        ),
         ({"ca_cert": "other"}, "could not be reached over TLS as asked"),
         ({"login_host": "address"}, "could not be reached over TLS as asked"),
         ({"ssl_mode": "disable"}, "does not let the user lmis in from this host"),
         ({"login_password": "wrong"}, "refused the password of the user lmis"),
     ],
 )
-def test_what_keeps_from_the_database_is_said_plainly(site: Site, tmp_path: pathlib.Path, arguments: dict[str, Any], said: str) -> None:
+def test_what_keeps_from_the_database_is_said_plainly(
+    site: Site, tmp_path: pathlib.Path, arguments: dict[str, Any], said: str
+) -> None:
     (tmp_path / "other").write_bytes(Authority("Somebody else").certificate)
     places = {"other": str(tmp_path / "other"), "address": site.database.address}
-    refused = site.run("database_backup", check=True, dest=str(tmp_path / "one"), **{key: places.get(value, value) for key, value in arguments.items()})
+    refused = site.run(
+        "database_backup",
+        check=True,
+        dest=str(tmp_path / "one"),
+        **{key: places.get(value, value) for key, value in arguments.items()},
+    )
     assert said in refused["msg"]
 
 
@@ -290,7 +344,9 @@ VOLUMES = {"named volume": external.named_volume, "folder of the host": external
 
 
 def there(server: Server) -> str:
-    """Upgrade, and again with nothing left to do; the contact details are held against the expectation. What was printed."""
+    """Upgrade, and again with nothing left to do; the contact details are held against the expectation. What was
+    printed.
+    """
     done = upgrade(server)
     assert done.code == 0, done.text
     assert server.contact_details() == expected_contact_details(server.users())
@@ -321,7 +377,9 @@ def test_there_and_back_with_a_volume_that_is_not_anonymous(tmp_path: pathlib.Pa
 
 @pytest.mark.long
 @pytest.mark.parametrize(("release", "image"), [("3.3.0", None), ("3.3.1", IMAGE)], ids=["3.3.0, host", "3.3.1, image"])
-def test_there_and_back_with_a_database_outside_compose(tmp_path: pathlib.Path, release: str, image: str | None) -> None:
+def test_there_and_back_with_a_database_outside_compose(
+    tmp_path: pathlib.Path, release: str, image: str | None
+) -> None:
     with external.database(tmp_path / "outside") as database:
         options = {"users": 60, "without": ("db", "ftp", *LEFT_OUT), "prepare": database.prepare}
         with deployment.running(release, tmp_path / "server", **options) as server:
@@ -330,7 +388,9 @@ def test_there_and_back_with_a_database_outside_compose(tmp_path: pathlib.Path, 
             there_and_back(server)
             run = json.loads((server.state_dir / "journal.json").read_text())["run"]["database"]
             assert (run["host"], run["port"], "mounts" in run) == (external.NAME, external.PORT, False)
-            assert database.administer("select pg_get_userbyid(extowner) from pg_extension where extname = 'postgis'") == [("postgres",)]
+            assert database.administer(
+                "select pg_get_userbyid(extowner) from pg_extension where extname = 'postgis'"
+            ) == [("postgres",)]
 
 
 def everywhere() -> Iterator[Any]:
@@ -339,7 +399,13 @@ def everywhere() -> Iterator[Any]:
         for place in [*VOLUMES, "outside"]:
             for release in START_RELEASES:
                 quick = (layout.name, place, release) == ("job", "outside", "3.3.0")
-                yield pytest.param(layout, place, release, id=f"{layout.name}, {place}, {release}", marks=[] if quick else [pytest.mark.long])
+                yield pytest.param(
+                    layout,
+                    place,
+                    release,
+                    id=f"{layout.name}, {place}, {release}",
+                    marks=[] if quick else [pytest.mark.long],
+                )
 
 
 @pytest.mark.parametrize(("layout", "place", "release"), list(everywhere()))

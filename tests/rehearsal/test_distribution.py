@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rehearsal's deployment is the reference distribution's: real Compose renders both, and every difference is named. No container."""
+"""The rehearsal's deployment is the reference distribution's: real Compose renders both, and every difference is named.
+No container.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def original(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.
 
 
 @pytest.mark.parametrize(("original", "release"), [(one, one) for one in START_RELEASES], indirect=["original"])
-def test_every_service_is_given_what_the_reference_distribution_gives_it(original: pathlib.Path, release: str, tmp_path: pathlib.Path) -> None:
+def test_every_service_is_given_what_the_reference_distribution_gives_it(
+    original: pathlib.Path, release: str, tmp_path: pathlib.Path
+) -> None:
     server = Server(tmp_path / "ours")
     write_files(server, release)
     found = distribution.differences(server.project_src, original)
@@ -31,7 +35,9 @@ def test_every_service_is_given_what_the_reference_distribution_gives_it(origina
 
 @pytest.mark.parametrize("original", ["3.3.1"], indirect=True)
 def test_diagnostics_renders_a_blank_profile_as_on_every_stock_server(original: pathlib.Path) -> None:
-    environments = {name: one.get("environment", {}) for name, one in distribution.rendered(original)["services"].items()}
+    environments = {
+        name: one.get("environment", {}) for name, one in distribution.rendered(original)["services"].items()
+    }
     assert [name for name, one in environments.items() if one.get("spring_profiles_active") == ""] == ["diagnostics"]
 
 

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""However Docker is reached: over TLS on another host, by a user without root; and what is said where it cannot be used."""
+"""However Docker is reached: over TLS on another host, by a user without root; and what is said where it cannot be
+used.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ from stack.world import Contact, Server, expected_contact_details
 
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
 ROLLBACK = ("ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false")
-PLUGINS = "/usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins /usr/local/lib/docker/cli-plugins"
+PLUGINS = (
+    "/usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins"
+    " /usr/local/lib/docker/cli-plugins"
+)
 
 
 def check(server: Server, *arguments: str) -> Run:
@@ -62,7 +67,10 @@ def test_without_compose_v2_the_remedy_and_its_side_effect_are_said(files: Serve
     for run in (check(files), upgrade(files)):
         assert run.code != 0
         said = one_line(run)
-        assert "docker-compose 1.29.2 is here and no `docker compose`; Compose 2.18 or newer as docker's plugin is expected" in said
+        assert (
+            "docker-compose 1.29.2 is here and no `docker compose`; Compose 2.18 or newer as docker's plugin is"
+            " expected" in said
+        )
         assert "makes every container anew, the database's too, and that it expands a $ in an env file" in said
     assert not files.state_dir.exists()
 
@@ -72,7 +80,9 @@ def test_without_docker_or_the_right_to_use_it_that_is_said(files: Server, tmp_p
     run = check(files)
     assert run.code != 0
     assert "nowhere.sock does not answer" in one_line(run)
-    assert "Expected one that this user may use: start it, or run as root or a member of the group docker" in one_line(run)
+    assert "Expected one that this user may use: start it, or run as root or a member of the group docker" in one_line(
+        run
+    )
 
 
 # -- an engine on another host ---------------------------------------------------------------------------------------
@@ -80,7 +90,9 @@ def test_without_docker_or_the_right_to_use_it_that_is_said(files: Server, tmp_p
 
 @dataclasses.dataclass
 class Story:
-    """A server on an engine that is only reached over TLS, with its database outside Compose, from before to after the upgrade."""
+    """A server on an engine that is only reached over TLS, with its database outside Compose, from before to after the
+    upgrade.
+    """
 
     server: Server
     expected: dict[str, Contact]
@@ -113,10 +125,14 @@ def too_old_a_compose(folder: pathlib.Path) -> dict[str, str]:
 
 
 def speak(server: Server, engine: Engine, scheme: str, **more: str) -> None:
-    """Tell Ansible, and nobody else, how the engine is reached; the host's own environment misleads Python about certificates."""
+    """Tell Ansible, and nobody else, how the engine is reached; the host's own environment misleads Python about
+    certificates.
+    """
     inventory(server, openlmis_compose_environment={**engine.environment(scheme), **more}, openlmis_gate="none")
     (engine.folder / "somebody-else.pem").write_bytes(Authority("Somebody else").certificate)
-    known = {key: value for key, value in (server.environment or dict(os.environ)).items() if not key.startswith("DOCKER_")}
+    known = {
+        key: value for key, value in (server.environment or dict(os.environ)).items() if not key.startswith("DOCKER_")
+    }
     server.environment = {**known, "REQUESTS_CA_BUNDLE": str(engine.folder / "somebody-else.pem")}
 
 
@@ -176,14 +192,20 @@ def test_a_database_in_compose_on_a_remote_engine_is_refused(story: Story) -> No
 def test_the_firewall_here_keeps_nobody_from_a_remote_engine(story: Story) -> None:
     run = story.refused["firewall"]
     assert run.code != 0
-    assert "Expected the firewall of the host that runs the containers: run this there, or set openlmis_gate" in one_line(run)
+    assert (
+        "Expected the firewall of the host that runs the containers: run this there, or set openlmis_gate"
+        in one_line(run)
+    )
 
 
 @pytest.mark.long
 def test_a_compose_that_is_too_old_is_refused_with_what_its_update_does(story: Story) -> None:
     run = story.refused["compose"]
     assert run.code != 0
-    assert "Compose 2.17.3. Expected: Engine 20.10 and Compose 2.18 or newer. Update them on a day before the upgrade" in one_line(run)
+    assert (
+        "Compose 2.17.3. Expected: Engine 20.10 and Compose 2.18 or newer. Update them on a day before the upgrade"
+        in one_line(run)
+    )
     assert "makes every container anew" in one_line(run)
 
 
@@ -244,7 +266,10 @@ def test_a_member_of_the_group_docker_needs_no_root() -> None:
             server.environment = {**os.environ, **home}
             server.prefix = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
             outsider = check(server)
-            assert "Expected one that this user may use: start it, or run as root or a member of the group docker" in one_line(outsider)
+            assert (
+                "Expected one that this user may use: start it, or run as root or a member of the group docker"
+                in one_line(outsider)
+            )
             server.prefix[-1] = f"--groups={os.stat(engine).st_gid}"
             refused = check(server)
             assert refused.code != 0
@@ -258,7 +283,9 @@ def test_a_member_of_the_group_docker_needs_no_root() -> None:
             back = command(server, *ROLLBACK)
             assert back.code == 0, back.text
             assert tables(server) == before
-            assert {os.stat(path).st_uid for path in [server.project_src / ".env", *server.backup_dir.iterdir()]} == {USER}
+            assert {os.stat(path).st_uid for path in [server.project_src / ".env", *server.backup_dir.iterdir()]} == {
+                USER
+            }
     finally:
         shutil.rmtree(folder)
 

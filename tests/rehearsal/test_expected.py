@@ -21,18 +21,44 @@ CHECK = """
     - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: check}
 """
 JOURNAL = {
-    "run_id": "20260102T190000Z", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": None, "outcome": None,
-    "run": {}, "holder": {},
-    "steps": [{"step": "maintenance_on", "phase": "upgrade", "started": "2026-01-02T19:00:01.000", "finished": None, "data": {}}],
-}  # fmt: skip
+    "run_id": "20260102T190000Z",
+    "phase": "upgrade",
+    "started": "2026-01-02T19:00:00.000",
+    "finished": None,
+    "outcome": None,
+    "run": {},
+    "holder": {},
+    "steps": [
+        {
+            "step": "maintenance_on",
+            "phase": "upgrade",
+            "started": "2026-01-02T19:00:01.000",
+            "finished": None,
+            "data": {},
+        }
+    ],
+}
 
 
 def check(folder: pathlib.Path) -> str:
     """What the check says with a broken report, where there is no server behind it."""
     (folder / "play.yml").write_text(CHECK)
     (folder / "report.json").write_text('{"steps": [')
-    variables = {"folder": str(folder), "openlmis_rehearsal_report": str(folder / "report.json"), "ansible_python_interpreter": sys.executable}
-    command = [str(ANSIBLE / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(folder / "play.yml")]
+    variables = {
+        "folder": str(folder),
+        "openlmis_rehearsal_report": str(folder / "report.json"),
+        "ansible_python_interpreter": sys.executable,
+    }
+    command = [
+        str(ANSIBLE / "ansible-playbook"),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        json.dumps(variables),
+        str(folder / "play.yml"),
+    ]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     return " ".join((done.stdout + done.stderr).split())

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sample of the fault campaign: one upgrade that is killed in most of its steps and gone on with, and then rolled back."""
+"""A sample of the fault campaign: one upgrade that is killed in most of its steps and gone on with, and then rolled
+back.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS
 
 TARGET = RELEASES["3.4.0"]
-# Where most is under way: the playbook dies and the host goes on, or the work on the host dies and the playbook sees it. The campaign has every
-# step both ways, and test_gate.py a kill in the wait.
+# Where most is under way: the playbook dies and the host goes on, or the work on the host dies and the playbook sees
+# it. The campaign has every step both ways, and test_gate.py a kill in the wait.
 KILLED = {"backup": "playbook", "start": "remote", "maintenance_off": "playbook"}
 
 
@@ -69,7 +71,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             assert journal["finished"], journal
             for name in server.components():
                 assert max(server.migrations(name), key=int) == newest_migrations()[name][TARGET[name]], name
-            # The playbook was killed while the gate opened, and the smoke test has written since: for all the rollback knows, a user has.
+            # The playbook was killed while the gate opened, and the smoke test has written since: for all the rollback
+            # knows, a user has.
             rolled_back = scene.start(ROLLBACK, "-e", "openlmis_rollback_discard_changes=true").end()
             reports["rolled back"] = server.report()
             yield Story(scene, killed, finished, after, rolled_back, picture(server), reports)
@@ -126,7 +129,10 @@ def test_the_report_of_a_run_that_was_gone_on_with_has_every_attempt(story: Stor
     assert len(ended) < len(report["steps"])
     assert len(report["offline"]["windows"]) == 1
     assert report["rows"]["fewer"] == []
-    assert report["contact_details"]["source"] == report["contact_details"]["copied"] + report["contact_details"]["unchanged"]
+    assert (
+        report["contact_details"]["source"]
+        == report["contact_details"]["copied"] + report["contact_details"]["unchanged"]
+    )
     ElementTree.fromstring(page.partition("\n")[2])
 
 
@@ -142,7 +148,9 @@ def test_the_report_of_a_rollback_has_both_ways(story: Story) -> None:
 
 
 def test_no_report_has_a_user_s_address_or_name(story: Story) -> None:
-    written = "".join(html.unescape(page) + json.dumps(report, ensure_ascii=False) for report, page in story.reports.values())
+    written = "".join(
+        html.unescape(page) + json.dumps(report, ensure_ascii=False) for report, page in story.reports.values()
+    )
     told = personal(story.scene.server.users())
     assert len(told) > 300
     assert [one for one in told if one in written] == []

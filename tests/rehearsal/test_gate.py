@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users are kept out while containers and the host are not: a client outside asks all through an upgrade with a reboot in it."""
+"""Users are kept out while containers and the host are not: a client outside asks all through an upgrade with a reboot
+in it.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,10 @@ def statuses(server: Server) -> dict[str, str]:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """An upgrade, killed while it waits, a reboot, and the upgrade gone on with; somebody asks all the time."""
     folder = tmp_path_factory.mktemp("gate")
-    with running("3.3.1", folder / "server", override=OVERRIDE, without=LEFT_OUT) as server, client_network() as network:
+    with (
+        running("3.3.1", folder / "server", override=OVERRIDE, without=LEFT_OUT) as server,
+        client_network() as network,
+    ):
         before = rules("mangle")
         doors = [
             "%s %s,%s,%s,%d" % (family, kind, kind, address, HTTP_PORT)
@@ -231,12 +236,20 @@ def test_host_and_containers_reach_the_server_all_the_time(story: Story, who: st
 
 def test_containers_prove_that_they_reach_the_server_before_it_is_stopped(story: Story) -> None:
     assert "Users are kept out: TCP ports 18080, 18500" in story.killed.text
-    assert "%d components and this host reach %s meanwhile." % (10 - len(LEFT_OUT), story.server.base_url) in story.killed.text
+    assert (
+        "%d components and this host reach %s meanwhile." % (10 - len(LEFT_OUT), story.server.base_url)
+        in story.killed.text
+    )
 
 
 def test_after_a_reboot_nothing_starts_by_itself(story: Story) -> None:
     assert story.gate_after_reboot == (False, False)
-    assert story.statuses_after_reboot == {"auth": "exited", "nginx": "exited", "notification": "exited", "ftp": "running"}
+    assert story.statuses_after_reboot == {
+        "auth": "exited",
+        "nginx": "exited",
+        "notification": "exited",
+        "ftp": "running",
+    }
 
 
 def test_the_next_run_restores_the_gate_before_anything_else(story: Story) -> None:
@@ -323,7 +336,14 @@ def test_ssh_is_never_closed(story: Story) -> None:
 def test_without_permission_it_is_refused_and_says_what_else_there_is(story: Story) -> None:
     playbook = story.server.root / "gate.yml"
     gate(story.server, "absent")
-    ansible = [str(ANSIBLE / "ansible-playbook"), "--inventory", str(story.server.inventory), str(playbook), "-e", "wanted=present"]
+    ansible = [
+        str(ANSIBLE / "ansible-playbook"),
+        "--inventory",
+        str(story.server.inventory),
+        str(playbook),
+        "-e",
+        "wanted=present",
+    ]
     run = subprocess.run(
         ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", *ansible],
         cwd=CHECKOUT,
@@ -343,7 +363,10 @@ def test_requests_that_come_back_from_outside_end_the_gate_unless_they_are_let_i
     public, network = "198.18.0.1", story.network
     outside.run("ip", "route", "add", public, "via", network.theirs[0])
     outside.run(*network.inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-    for rule in (["PREROUTING", "-d", public, "-j", "DNAT", "--to", network.ours[0]], ["POSTROUTING", "-j", "MASQUERADE"]):
+    for rule in (
+        ["PREROUTING", "-d", public, "-j", "DNAT", "--to", network.ours[0]],
+        ["POSTROUTING", "-j", "MASQUERADE"],
+    ):
         outside.run(*network.inside, "iptables", "-t", "nat", "-A", *rule)
     url = ["-e", "openlmis_base_url=http://%s:%d" % (public, HTTP_PORT)]
 

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts as sites have them: reached by SSH, with sudo or without root, lacking Python libraries, several in one inventory.
+"""Hosts as sites have them: reached by SSH, with sudo or without root, lacking Python libraries, several in one
+inventory.
 
 The tests share one server and one host, in this order: the first ones leave the server as it is.
 """
@@ -51,7 +52,9 @@ def own_folders(host: Host, name: str) -> dict[str, str]:
 
 def ordinary(host: Host) -> dict[str, object]:
     """The inventory of a user who may use Docker and nothing else."""
-    return host.variables(ORDINARY, openlmis_gate="none", openlmis_python_venv=f"/home/{ORDINARY}/python", **own_folders(host, ORDINARY))
+    return host.variables(
+        ORDINARY, openlmis_gate="none", openlmis_python_venv=f"/home/{ORDINARY}/python", **own_folders(host, ORDINARY)
+    )
 
 
 def offer_wheels(host: Host) -> None:
@@ -73,7 +76,10 @@ def test_a_host_without_the_libraries_is_told_both_remedies(host: Host) -> None:
 def test_an_environment_that_cannot_be_made_is_refused_with_what_it_needs(host: Host) -> None:
     run = host.run(UPGRADE, {"lmis": host.variables(openlmis_python_venv="/proc/python")}, *CHECK)
     assert run.code != 0
-    assert re.search(r"(?m)^Found +/proc/python could not be made a Python environment: .*No such file.*python3-venv.*pip\.conf", run.text)
+    assert re.search(
+        r"(?m)^Found +/proc/python could not be made a Python environment: .*No such file.*python3-venv.*pip\.conf",
+        run.text,
+    )
 
 
 def test_two_servers_are_looked_at_over_ssh_with_sudo_and_an_environment_of_their_own(host: Host) -> None:
@@ -97,7 +103,10 @@ def test_two_servers_are_looked_at_over_ssh_with_sudo_and_an_environment_of_thei
 
 def test_no_server_is_begun_after_one_has_failed(host: Host) -> None:
     before = host.server.fingerprint()
-    servers = {name: host.variables(openlmis_python_venv=VENV, **own_folders(host, name)) for name in ("first", "second", "third")}
+    servers = {
+        name: host.variables(openlmis_python_venv=VENV, **own_folders(host, name))
+        for name in ("first", "second", "third")
+    }
     servers["first"]["openlmis_admin_password"] = "not this one"
     run = host.run(UPGRADE, servers, *UNASKED)
     assert run.code != 0
@@ -118,7 +127,10 @@ def test_the_healthy_servers_of_a_batch_are_finished_and_the_next_batch_is_not_b
     assert run.code != 0
     assert "gone" in re.findall(r"(\w+) +: .*unreachable=1", run.text)
     assert recap(run) == {"first": (0, 1), "gone": (0, 0), "second": (1, 0), "third": (0, 1), "fourth": (0, 0)}
-    assert "first, gone failed, and no server is begun after one that has. Not begun: third, fourth; nothing was changed there." in " ".join(run.text.split())
+    assert (
+        "first, gone failed, and no server is begun after one that has. Not begun: third, fourth; nothing was changed"
+        " there." in " ".join(run.text.split())
+    )
     assert len(re.findall(r"^ok .*production", run.text, re.MULTILINE)) == 2
 
 

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sites write their server down in many ways, and docker-compose of before v2 has started some: each is upgraded, nothing is lost."""
+"""Sites write their server down in many ways, and docker-compose of before v2 has started some: each is upgraded,
+nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ class Files:
     def seen(self) -> tuple[list[str], list[deployment.Service], dict[str, Any]]:
         """The Compose files, the services as Compose renders them, and the rendering."""
         files = deployment.compose_files(str(self.folder), self.params["compose_files"])
-        rendered, raw = (deployment.render(str(self.folder), files, self.layout.project, interpolate=how) for how in (True, False))
+        rendered, raw = (
+            deployment.render(str(self.folder), files, self.layout.project, interpolate=how) for how in (True, False)
+        )
         return files, deployment.services_of(rendered, raw, self.params["release"]), rendered
 
     def plan(self) -> list[edits.Edit]:
@@ -132,7 +136,9 @@ class Files:
     def finding(self) -> Any:
         """What the check says of the change."""
         told = outlook.look(self.params, self.project, *self.seen())
-        return checks_layout.check_change({"outlook": told, "named": self.params["release"]["services"], "database": {"service": "db"}})
+        return checks_layout.check_change(
+            {"outlook": told, "named": self.params["release"]["services"], "database": {"service": "db"}}
+        )
 
     def replace(self, name: str, old: str, new: str) -> None:
         """Change a file of the site, or a prepared one."""
@@ -168,7 +174,11 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(
 
     assert config["name"] == layout.project
     found = {one["image"] for one in config["services"].values() if "image" in one}
-    assert {f"openlmis/{name}:{version}" for name, version in TARGET.items() if not (layout.images and name == "reference-ui")} <= found
+    assert {
+        f"openlmis/{name}:{version}"
+        for name, version in TARGET.items()
+        if not (layout.images and name == "reference-ui")
+    } <= found
     assert set(layout.images.values()) <= found
     assert config["services"]["redis"]["image"] == "redis:3.2.12"
     out, into = [], []
@@ -176,11 +186,15 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(
         removed, put = changed_lines(before[name], after[name])
         out, into = out + removed, into + put
         # Line ends stay; so does the missing one at the end.
-        assert after[name].count(b"\r\n") - before[name].count(b"\r\n") == (len(put) - len(removed)) * (b"\r\n" in before[name]), name
+        assert after[name].count(b"\r\n") - before[name].count(b"\r\n") == (len(put) - len(removed)) * (
+            b"\r\n" in before[name]
+        ), name
         assert after[name][-1:] == before[name][-1:]
     assert out
     assert all(map(is_version, out)), out
-    without_option = [line.replace(b" -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", b"") for line in out]
+    without_option = [
+        line.replace(b" -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", b"") for line in out
+    ]
     new = [line for line in into if not is_version(line) and line not in without_option]
     assert [line.strip() for line in new if line.strip() not in (b"restart: always", b"")] == [b"redis:"]
     assert sum(b"#" in line for line in out) == sum(b"#" in line for line in into)
@@ -191,12 +205,36 @@ def test_the_smallest_change_of_the_files_leads_to_the_release(
     [
         # what cannot be edited
         (REF_DISTRO, ".env", "OL_AUTH_VERSION=3.2.0\n", "", "auth openlmis/auth: would still run"),
-        (MALAWI, "docker-compose.override.yml", "image: openlmis/auth:3.2.0", "extends: {file: ../common.yml, service: a}", "auth:3.2.0 would still"),
+        (
+            MALAWI,
+            "docker-compose.override.yml",
+            "image: openlmis/auth:3.2.0",
+            "extends: {file: ../common.yml, service: a}",
+            "auth:3.2.0 would still",
+        ),
         # what a job may have forgotten, or done
-        (JOB, "../prepared/docker-compose.yml", "auth:4.0.0", "auth:3.2.0", "image openlmis/auth:3.2.0 -> openlmis/auth:4.0.0"),
+        (
+            JOB,
+            "../prepared/docker-compose.yml",
+            "auth:4.0.0",
+            "auth:3.2.0",
+            "image openlmis/auth:3.2.0 -> openlmis/auth:4.0.0",
+        ),
         (JOB, "../prepared/docker-compose.yml", "  redis:\n", "  cache:\n", "service redis (redis:3.2.12) added"),
-        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {spring_profiles_active: demo-data}", "DROP"),
-        (JOB, "../prepared/site.yml", "notification:4.0.0", "notification:4.0.0\n    environment: {DATABASE_URL: other}", "another DATABASE_URL"),
+        (
+            JOB,
+            "../prepared/site.yml",
+            "notification:4.0.0",
+            "notification:4.0.0\n    environment: {spring_profiles_active: demo-data}",
+            "DROP",
+        ),
+        (
+            JOB,
+            "../prepared/site.yml",
+            "notification:4.0.0",
+            "notification:4.0.0\n    environment: {DATABASE_URL: other}",
+            "another DATABASE_URL",
+        ),
     ],
 )
 def test_a_change_that_does_not_lead_there_is_refused_beforehand(
@@ -212,7 +250,9 @@ def test_a_change_that_does_not_lead_there_is_refused_beforehand(
 
 
 @pytest.mark.parametrize("release", START_RELEASES)
-def test_the_changed_files_render_what_the_new_release_gives_each_service(release: str, tmp_path: pathlib.Path, alone: None) -> None:
+def test_the_changed_files_render_what_the_new_release_gives_each_service(
+    release: str, tmp_path: pathlib.Path, alone: None
+) -> None:
     files = Files(tmp_path / "server", REF_DISTRO, release)
     for path, content in edits.contents_after([edit.told() for edit in files.plan()]).items():
         pathlib.Path(path).write_bytes(content)
@@ -232,7 +272,9 @@ def test_an_image_for_a_service_that_is_not_there_is_refused(tmp_path: pathlib.P
 
 @dataclasses.dataclass
 class Own:
-    """A site's own services at one moment: the rows of each one's table, and for each its container, since when that runs, and how it is."""
+    """A site's own services at one moment: the rows of each one's table, and for each its container, since when that
+    runs, and how it is.
+    """
 
     rows: dict[str, set[Any]]
     containers: dict[str, tuple[str, str, str]]
@@ -277,12 +319,26 @@ def case(layout: Layout, release: str, place: Place | None, *marks: Any) -> Any:
     return pytest.param((layout, release, place), id=f"{layout.name}{started}{lies} from {release}", marks=marks)
 
 
-# WHOLE, with test_upgrade.py and test_databases.py, has each place of the database and both releases once; the rest, angola among it, is long.
-# FILES and SERVICES have what sites add of their own, in each other's company; alone, and rolled back as these, that is long.
-LAYOUTS_LONG = [MALAWI, ANGOLA, JOB, *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1"))]
-WHOLE: list[tuple[Layout, str, Place | None]] = [(started_by(SERVICES, "1.20.1"), "3.3.1", folder_of_the_host), (FILES, "3.3.0", named_volume)]
-REST: list[tuple[Layout, str, Place | None]] = [(layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES]
-REST += [(layout, START_RELEASES[number % 2], None) for number, layout in enumerate([*OWN, started_by(AGENT, "1.29.2")])]
+# WHOLE, with test_upgrade.py and test_databases.py, has each place of the database and both releases once; the rest,
+# angola among it, is long.
+# FILES and SERVICES have what sites add of their own, in each other's company; alone, and rolled back as these, that is
+# long.
+LAYOUTS_LONG = [
+    MALAWI,
+    ANGOLA,
+    JOB,
+    *(started_by(layout, version) for layout in (REF_DISTRO, MALAWI, JOB) for version in ("1.29.2", "1.20.1")),
+]
+WHOLE: list[tuple[Layout, str, Place | None]] = [
+    (started_by(SERVICES, "1.20.1"), "3.3.1", folder_of_the_host),
+    (FILES, "3.3.0", named_volume),
+]
+REST: list[tuple[Layout, str, Place | None]] = [
+    (layout, release, None) for layout in LAYOUTS_LONG for release in START_RELEASES
+]
+REST += [
+    (layout, START_RELEASES[number % 2], None) for number, layout in enumerate([*OWN, started_by(AGENT, "1.29.2")])
+]
 
 
 @pytest.fixture(scope="module", params=[case(*one) for one in WHOLE] + [case(*one, pytest.mark.long) for one in REST])
@@ -307,8 +363,18 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                     path.write_bytes(path.read_bytes().replace(DOLLAR.encode(), DOUBLED.encode()))
 
         # As an operator begins who has said nothing yet but what is in README, and where a job puts its files.
-        told = rounds(server, layout.images, given={"openlmis_target_files": str(server.root / "prepared")} if layout.prepared else {}, edit=double)
-        before, mounts, files, own = server.fingerprint(), database_mounts(server), contents(server.project_src), Own.of(server, layout)
+        told = rounds(
+            server,
+            layout.images,
+            given={"openlmis_target_files": str(server.root / "prepared")} if layout.prepared else {},
+            edit=double,
+        )
+        before, mounts, files, own = (
+            server.fingerprint(),
+            database_mounts(server),
+            contents(server.project_src),
+            Own.of(server, layout),
+        )
         upgraded = upgrade(server, "-e", "openlmis_backup_verify=rows")
         own_after, steps = Own.of(server, layout), upgrade_steps(server)
         after = still(server, layout) if upgraded.code == 0 else {}
@@ -335,7 +401,9 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def still(server: Server, layout: Layout) -> dict[str, Any]:
     """What must not change: everything, but for the rows that the site's own services write meanwhile."""
     found = server.fingerprint()
-    found["tables"] = {table: content for table, content in found["tables"].items() if table.partition(".")[0] not in layout.users}
+    found["tables"] = {
+        table: content for table, content in found["tables"].items() if table.partition(".")[0] not in layout.users
+    }
     return found
 
 
@@ -351,9 +419,15 @@ def test_it_is_ready_after_at_most_one_round_of_messages(story: Story) -> None:
     wanted = dict(story.layout.variables)
     found = {name: story.rounds.offered.get(name) for name in wanted}
     if "openlmis_compose_files" in wanted:
-        wanted["openlmis_compose_files"] = [str(story.server.project_src / name) for name in wanted["openlmis_compose_files"]]
-    # The job's files name its images, and docker-compose before 1.25 has not noted by which files it started the containers.
-    for name, unsaid in (("openlmis_images", story.layout.prepared), ("openlmis_compose_files", story.layout.started_by == "1.20.1")):
+        wanted["openlmis_compose_files"] = [
+            str(story.server.project_src / name) for name in wanted["openlmis_compose_files"]
+        ]
+    # The job's files name its images, and docker-compose before 1.25 has not noted by which files it started the
+    # containers.
+    for name, unsaid in (
+        ("openlmis_images", story.layout.prepared),
+        ("openlmis_compose_files", story.layout.started_by == "1.20.1"),
+    ):
         for variables in (wanted, found) if unsaid else ():
             variables.pop(name, None)
     assert found == wanted
@@ -375,7 +449,9 @@ def test_it_is_still_one_project_on_the_same_volume(story: Story) -> None:
     engine = story.server.engine
     found = {one.labels.get(PROJECT_LABEL) for one in engine.containers.list(all=True)} & set(PROJECTS)
     assert found == {story.server.project}
-    assert {one.attrs["Labels"].get(PROJECT_LABEL) for one in engine.networks.list() if one.attrs["Labels"]} & set(PROJECTS) == found
+    assert {one.attrs["Labels"].get(PROJECT_LABEL) for one in engine.networks.list() if one.attrs["Labels"]} & set(
+        PROJECTS
+    ) == found
 
 
 def test_no_component_has_died(story: Story) -> None:
@@ -390,8 +466,13 @@ def test_no_component_has_died(story: Story) -> None:
 def test_what_restarts_by_itself_does_so_again(story: Story) -> None:
     text = b"".join(story.files_before.values())
     wanted = "always" if b"restart: always" in text else "no"
-    assert {story.server.container(name).attrs["HostConfig"]["RestartPolicy"]["Name"] or "no" for name in present(story.layout)} == {wanted}
-    assert (story.server.container("redis").attrs["HostConfig"]["RestartPolicy"]["Name"] or "no") == ("always" if story.layout.prepared else wanted)
+    assert {
+        story.server.container(name).attrs["HostConfig"]["RestartPolicy"]["Name"] or "no"
+        for name in present(story.layout)
+    } == {wanted}
+    assert (story.server.container("redis").attrs["HostConfig"]["RestartPolicy"]["Name"] or "no") == (
+        "always" if story.layout.prepared else wanted
+    )
 
 
 def test_the_files_change_where_versions_are(story: Story) -> None:
@@ -445,7 +526,10 @@ def test_what_compose_v2_would_change_is_told(story: Story) -> None:
 
 
 def test_containers_of_docker_compose_are_recreated(story: Story) -> None:
-    made_by = {one.labels["com.docker.compose.service"]: one.labels["com.docker.compose.version"] for one in story.server.containers()}
+    made_by = {
+        one.labels["com.docker.compose.service"]: one.labels["com.docker.compose.version"]
+        for one in story.server.containers()
+    }
     assert [name for name, version in made_by.items() if version.startswith("1.")] == []
     database = story.server.container("db").name
     kept = story.after["containers"].get(database, [None])[0] in [one[0] for one in story.before["containers"].values()]
@@ -489,7 +573,9 @@ def test_it_is_rolled_back_with_what_the_site_has_of_its_own(story: Story) -> No
         return
     begun = began(story, "backup")
     # What was written since users were let in is given up.
-    back = command(story.server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", *DISCARD)
+    back = command(
+        story.server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", *DISCARD
+    )
     assert back.code == 0, back.text
     assert story.server.versions() == {name: running_version(story.release, name) for name in present(story.layout)}
     assert contents(story.server.project_src) == story.files_before
@@ -498,14 +584,16 @@ def test_it_is_rolled_back_with_what_the_site_has_of_its_own(story: Story) -> No
         saved = {one for one in story.own_after.rows[name] if one[1] < begun}
         assert story.own.rows[name] <= saved
         assert saved <= own.rows[name], name
-    assert {name: one[2] for name, one in own.containers.items()} == {name: one[2] for name, one in story.own.containers.items()}
+    assert {name: one[2] for name, one in own.containers.items()} == {
+        name: one[2] for name, one in story.own.containers.items()
+    }
 
 
 def test_what_a_message_offers_is_read_as_an_operator_would() -> None:
     table = """
 ok       images        nothing, but openlmis_no: 1
-refused  national UI   ui runs site/ui:1.0. Say what it is: openlmis_components: {ui: reference-ui}. Name it: openlmis_images:
-                       {ui: '<image>:<tag>'}; or, when it does: openlmis_images: {ui: keep}.
+refused  national UI   ui runs site/ui:1.0. Say what it is: openlmis_components: {ui: reference-ui}. Name it:
+                       openlmis_images: {ui: '<image>:<tag>'}; or, when it does: openlmis_images: {ui: keep}.
 refused  files         Name those that count: openlmis_compose_files: [/opt/a b.yml, c.yml].
 refused  settings      openlmis_settings_file: /opt/x/settings.env.
 refused  3 of 36 checks refuse: national UI, files, settings.
@@ -520,5 +608,7 @@ refused  3 of 36 checks refuse: national UI, files, settings.
 
 @pytest.mark.parametrize("version", ["1.20.1", pytest.param("1.29.2", marks=pytest.mark.long)])
 def test_the_program_is_the_real_one(version: str) -> None:
-    said = subprocess.run([docker_compose(version), "version", "--short"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [docker_compose(version), "version", "--short"], capture_output=True, text=True, check=True
+    ).stdout
     assert said.strip() == version

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every trap is armed on a server that runs: the check names evidence and remedy, and changes nothing. At the end one that was begun by hand."""
+"""Every trap is armed on a server that runs: the check names evidence and remedy, and changes nothing. At the end one
+that was begun by hand.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ from stack.world import ADMIN, Server, expected_contact_details
 TARGET = RELEASES["3.4.0"]
 # What the traps need not: the fewer components, the faster.
 LEFT_OUT = ("stockmanagement", "cce", "report", "diagnostics")
-# A password whose $ the container has, as Compose v1 gave it on, and a place for uploads that is nowhere but in an anonymous volume.
+# A password whose $ the container has, as Compose v1 gave it on, and a place for uploads that is nowhere but in an
+# anonymous volume.
 OVERRIDE = "services:\n  notification:\n    environment: {FTP_PASSWORD: 'a$$b'}\n    volumes: [/uploads]\n"
 RUNNER = """
 import importlib, json, sys
@@ -135,13 +138,18 @@ def test_a_sane_server_passes_and_nothing_is_written(server: Server) -> None:
     lines = run.text.splitlines()
     table = [line for line in lines if re.match(r"(ok|warning|refused|ready) {2,}", line)]
     assert {line.split()[0] for line in table} <= {"ok", "warning", "ready"}
-    assert re.match(r"ready +the server may be upgraded from 3.3.1 to 3.4.0: \d+ checks, [12] warnings?\. Nothing was changed\.", table[-1])
+    assert re.match(
+        r"ready +the server may be upgraded from 3.3.1 to 3.4.0: \d+ checks, [12] warnings?\. Nothing was changed\.",
+        table[-1],
+    )
     assert max(map(len, table)) <= 120
     quiet(check(server))
 
 
 def test_a_server_with_a_trap_is_refused_and_nothing_is_written(server: Server) -> None:
-    with changed_files(server, "services:\n  fulfillment:\n    environment:\n      spring_profiles_active: ${spring_profiles_active}\n"):
+    with changed_files(
+        server, "services:\n  fulfillment:\n    environment:\n      spring_profiles_active: ${spring_profiles_active}\n"
+    ):
         before = server.fingerprint()
         run = upgrade(server)
     assert run.code != 0
@@ -159,7 +167,9 @@ def test_a_server_with_a_trap_is_refused_and_nothing_is_written(server: Server) 
 @pytest.mark.long
 def test_without_a_login_nothing_begins(server: Server) -> None:
     inventory = server.inventory.read_text()
-    server.inventory.write_text("".join(line for line in inventory.splitlines(True) if "openlmis_admin_" not in line and "base_url" not in line))
+    server.inventory.write_text(
+        "".join(line for line in inventory.splitlines(True) if "openlmis_admin_" not in line and "base_url" not in line)
+    )
     run = upgrade(server)
     server.inventory.write_text(inventory)
     assert run.code != 0
@@ -205,13 +215,23 @@ def test_files_that_would_do_harm(server: Server) -> None:
         shutil.rmtree(server.project_src / ".git")
     assert "a$b" not in str(findings)
     assert "token" not in findings["next deployment"]["found"]
-    expect(findings, "production profile", "refused", "docker-compose.override.yml line 4, which comes before settings.env line 12")
+    expect(
+        findings,
+        "production profile",
+        "refused",
+        "docker-compose.override.yml line 4, which comes before settings.env line 12",
+    )
     expect(findings, "database URL", "refused", "; notification")
     expect(findings, "end of database URL", "refused", "sslmode=disable of notification")
     expect(findings, "settings", "refused", "FTP_PASSWORD (settings.env line ", "every $ as $$")
     expect(findings, "https", "refused", "REQUIRE_SSL=true")
-    expect(findings, "images", "refused", "requisition runs moh/requisition:6.1.0",
-           "openlmis_images: {reference-ui: '<image>:<tag>', requisition: '<image>:<tag>'}")
+    expect(
+        findings,
+        "images",
+        "refused",
+        "requisition runs moh/requisition:6.1.0",
+        "openlmis_images: {reference-ui: '<image>:<tag>', requisition: '<image>:<tag>'}",
+    )
     expect(findings, "national UI", "refused", "reference-ui runs moh/ui:1.2", "keep")
     expect(findings, "base URL", "refused", "does not reach BASE_URL, http://127.0.0.1:1")
     expect(findings, "memory", "warning", "components that may take")
@@ -262,16 +282,27 @@ def test_a_file_that_is_left_over_does_not_name_the_database(server: Server) -> 
             quiet(findings)
             assert re.match("open_lmis at db: sessions of auth, .* are in it$", findings["database in use"]["found"])
             findings = check(server, settings_file=str(settings))
-            expect(findings, "database in use", "refused", "openlmis_settings_file names the database left_over at db",
-                   "given another one: open_lmis at db", "Leave openlmis_settings_file away")
+            expect(
+                findings,
+                "database in use",
+                "refused",
+                "openlmis_settings_file names the database left_over at db",
+                "given another one: open_lmis at db",
+                "Leave openlmis_settings_file away",
+            )
     finally:
         (server.project_src / "production.env").unlink()
 
 
 def test_files_that_name_another_database_than_the_containers_use_are_refused(server: Server) -> None:
     with left_over(server), edited(server, "settings.env", "db:5432/open_lmis", "db:5432/left_over"):
-        expect(check(server), "database in use", "refused", "were started with another DATABASE_URL than Compose renders",
-               "are in the database open_lmis, which is left_over at db")
+        expect(
+            check(server),
+            "database in use",
+            "refused",
+            "were started with another DATABASE_URL than Compose renders",
+            "are in the database open_lmis, which is left_over at db",
+        )
 
 
 def test_a_database_named_by_another_address_is_the_same(server: Server) -> None:
@@ -282,10 +313,23 @@ def test_a_database_named_by_another_address_is_the_same(server: Server) -> None
 
 
 def test_the_whole_rendering_is_compared(server: Server) -> None:
-    with edited(server, "docker-compose.yml", "openlmis/postgres:${OL_POSTGRES_VERSION}", "openlmis/postgres:${OL_AUTH_VERSION}"):
-        expect(check(server), "change of versions", "refused", "db would run openlmis/postgres:4.0.0 and not openlmis/postgres:3.2.0",
-               "as its image is written openlmis/postgres:${OL_AUTH_VERSION}", "image: openlmis/postgres:3.2.0 for db")
-    with edited(server, "docker-compose.yml", "    volumes:\n      - 'syslog:/var/log'", "    environment: {RELEASE: '${OL_AUTH_VERSION}'}"):
+    with edited(
+        server, "docker-compose.yml", "openlmis/postgres:${OL_POSTGRES_VERSION}", "openlmis/postgres:${OL_AUTH_VERSION}"
+    ):
+        expect(
+            check(server),
+            "change of versions",
+            "refused",
+            "db would run openlmis/postgres:4.0.0 and not openlmis/postgres:3.2.0",
+            "as its image is written openlmis/postgres:${OL_AUTH_VERSION}",
+            "image: openlmis/postgres:3.2.0 for db",
+        )
+    with edited(
+        server,
+        "docker-compose.yml",
+        "    volumes:\n      - 'syslog:/var/log'",
+        "    environment: {RELEASE: '${OL_AUTH_VERSION}'}",
+    ):
         expect(check(server), "change of versions", "refused", "log: environment RELEASE")
 
 
@@ -293,19 +337,31 @@ def test_the_whole_rendering_is_compared(server: Server) -> None:
     ("variables", "said"),
     [
         ("spring_profiles_active: '', JAVA_TOOL_OPTIONS: '-Dspring.profiles.active=production'", ""),
-        ("""SPRING_APPLICATION_JSON: '{"spring.profiles.active": "demo-data"}'""", "notification renders with demo-data"),
-        ("SPRING_DATASOURCE_URL: 'jdbc:postgresql://db:5432/other'", "groups: auth, fulfillment, referencedata, requisition; notification"),
+        (
+            """SPRING_APPLICATION_JSON: '{"spring.profiles.active": "demo-data"}'""",
+            "notification renders with demo-data",
+        ),
+        (
+            "SPRING_DATASOURCE_URL: 'jdbc:postgresql://db:5432/other'",
+            "groups: auth, fulfillment, referencedata, requisition; notification",
+        ),
     ],
 )
 def test_what_spring_takes_is_looked_at(server: Server, variables: str, said: str) -> None:
     with changed_files(server, OVERRIDE.replace("environment: {", "environment: {%s, " % variables)):
         findings = check(server)
-    found = [one["found"] for name, one in findings.items() if name in ("production profile", "database URL") and one["status"] == "refused"]
+    found = [
+        one["found"]
+        for name, one in findings.items()
+        if name in ("production profile", "database URL") and one["status"] == "refused"
+    ]
     assert (not found) if not said else said in " ".join(found), findings
 
 
 def test_a_published_image_may_be_written_with_its_registry(server: Server) -> None:
-    with edited(server, "docker-compose.yml", "openlmis/auth:${OL_AUTH_VERSION}", "docker.io/openlmis/auth:${OL_AUTH_VERSION}"):
+    with edited(
+        server, "docker-compose.yml", "openlmis/auth:${OL_AUTH_VERSION}", "docker.io/openlmis/auth:${OL_AUTH_VERSION}"
+    ):
         quiet(check(server))
 
 
@@ -313,7 +369,13 @@ def test_a_name_that_another_container_has_is_refused(server: Server) -> None:
     name = f"{server.project}-redis-1"
     other = server.engine.containers.create("redis:3.2.12", name=name)
     try:
-        expect(check(server), "container names", "refused", f"a container that is there: {name}, of no Compose project", f"docker rm {name}")
+        expect(
+            check(server),
+            "container names",
+            "refused",
+            f"a container that is there: {name}, of no Compose project",
+            f"docker rm {name}",
+        )
     finally:
         other.remove(v=True)
 
@@ -332,9 +394,21 @@ def test_a_password_that_is_a_word_spoils_nothing_that_is_told(server: Server) -
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("openlmis_backup", "none", "openlmis_backup is none. Set it to dump or the absolute path on the controller of a task file."),
-        ("openlmis_gate", "dump", "openlmis_gate is dump. Set it to firewall, none or the absolute path on the controller of a task file."),
-        ("openlmis_report_dir", "firewall", "openlmis_report_dir is firewall. Set it to the absolute path on the controller of a directory."),
+        (
+            "openlmis_backup",
+            "none",
+            "openlmis_backup is none. Set it to dump or the absolute path on the controller of a task file.",
+        ),
+        (
+            "openlmis_gate",
+            "dump",
+            "openlmis_gate is dump. Set it to firewall, none or the absolute path on the controller of a task file.",
+        ),
+        (
+            "openlmis_report_dir",
+            "firewall",
+            "openlmis_report_dir is firewall. Set it to the absolute path on the controller of a directory.",
+        ),
         ("openlmis_gate", "/not/there.yml", "openlmis_gate is /not/there.yml, which is not there. Set it to firewall"),
     ],
 )
@@ -355,18 +429,23 @@ def test_a_national_ui_may_be_kept(server: Server) -> None:
 
 def test_data_that_a_migration_would_stumble_over(server: Server) -> None:
     there = """
-        insert into referencedata.program_orderables (id, active, displayorder, fullsupply, maxmonthsstock, orderabledisplaycategoryid, orderableid, programid)
-        select '00000000-0000-4000-8000-000000000001', active, displayorder, fullsupply, maxmonthsstock, orderabledisplaycategoryid, orderableid, programid
+        insert into referencedata.program_orderables (id, active, displayorder, fullsupply, maxmonthsstock,
+          orderabledisplaycategoryid, orderableid, programid)
+        select '00000000-0000-4000-8000-000000000001', active, displayorder, fullsupply, maxmonthsstock,
+          orderabledisplaycategoryid, orderableid, programid
         from referencedata.program_orderables where active limit 1;
         create table public.kept as select a.id from auth.auth_users a where username <> 'admin' order by id limit 1;
-        update auth.auth_users set id = (select referencedatauserid from auth.auth_users where id not in (select id from public.kept)
+        update auth.auth_users set id = (select referencedatauserid from auth.auth_users
+          where id not in (select id from public.kept)
           and username <> 'admin' order by id limit 1) where id in (select id from public.kept);
-        update fulfillment.schema_version set success = false where installed_rank = (select max(installed_rank) from fulfillment.schema_version);
+        update fulfillment.schema_version set success = false where installed_rank = (select max(installed_rank)
+          from fulfillment.schema_version);
         update fulfillment.transfer_properties set serverhost = 'ftp.example.org';
     """
     back = """
         delete from referencedata.program_orderables where id = '00000000-0000-4000-8000-000000000001';
-        update auth.auth_users set id = (select id from public.kept) where id in (select referencedatauserid from auth.auth_users b where b.id <> auth_users.id)
+        update auth.auth_users set id = (select id from public.kept) where id in (select referencedatauserid
+          from auth.auth_users b where b.id <> auth_users.id)
           and username <> 'admin';
         drop table public.kept;
         update fulfillment.schema_version set success = true;
@@ -379,7 +458,9 @@ def test_data_that_a_migration_would_stumble_over(server: Server) -> None:
     expect(findings, "program orderables", "refused", "1 pairs of orderable and program", "orderable, program: ")
     expect(findings, "auth users", "refused", "1 users of auth.auth_users")
     expect(findings, "failed migrations", "refused", "fulfillment.schema_version has 2")
-    expect(findings, "real people", "refused", "MAIL_HOST is mail.example.org for auth", "sends orders to ftp.example.org")
+    expect(
+        findings, "real people", "refused", "MAIL_HOST is mail.example.org for auth", "sends orders to ftp.example.org"
+    )
     expect(findings, "settings", "warning", "MAIL_HOST (settings.env line ")
 
 
@@ -395,15 +476,32 @@ def test_a_role_that_may_not_do_what_migrations_do(server: Server) -> None:
     back = "drop owned by site; drop schema moh cascade; drop role site;"
     with changed_data(server, there, back):
         findings = check(server, login_user="site")
-        expect(findings, "database", "refused", "user site may not create a schema", 'GRANT CREATE ON DATABASE "open_lmis" TO "site"')
-        expect(findings, "privileges", "refused", "postgres owns auth.", "site may not read moh.notes", 'GRANT "postgres" TO "site"')
+        expect(
+            findings,
+            "database",
+            "refused",
+            "user site may not create a schema",
+            'GRANT CREATE ON DATABASE "open_lmis" TO "site"',
+        )
+        expect(
+            findings,
+            "privileges",
+            "refused",
+            "postgres owns auth.",
+            "site may not read moh.notes",
+            'GRANT "postgres" TO "site"',
+        )
         psql(server, "alter role site set default_transaction_read_only = on")
         expect(check(server, login_user="site"), "database", "refused", "it is read-only")
 
 
 def test_an_administrator_who_is_none(server: Server) -> None:
-    expect(check(server, admin_password="wrong"), "login", "refused", "admin cannot log in", "/api/oauth/token answers 400")
-    username = server.query("select username from auth.auth_users where username <> 'admin' and enabled order by id limit 1")[0][0]
+    expect(
+        check(server, admin_password="wrong"), "login", "refused", "admin cannot log in", "/api/oauth/token answers 400"
+    )
+    username = server.query(
+        "select username from auth.auth_users where username <> 'admin' and enabled order by id limit 1"
+    )[0][0]
     expect(check(server, admin_username=username), "login", "refused", username, "lacks the right USERS_MANAGE")
 
 
@@ -420,7 +518,13 @@ def test_a_tag_that_has_moved(server: Server) -> None:
             server.engine.images.get(container.attrs["Image"]).tag(*container.attrs["Config"]["Image"].split(":"))
     expect(findings, "moved tags", "refused", "db runs sha256:", "docker tag sha256:", "openlmis/postgres:9.6-postgis")
     expect(findings, "containers made anew", "warning", "db (made by Compose 2", "ftp (made by Compose 2")
-    expect(findings, "data in containers", "refused", "ftp holds /home/vsftpd/orders/ORDER-1.csv", "openlmis_discard_container_files: [ftp]")
+    expect(
+        findings,
+        "data in containers",
+        "refused",
+        "ftp holds /home/vsftpd/orders/ORDER-1.csv",
+        "openlmis_discard_container_files: [ftp]",
+    )
     assert may_go["data in containers"]["status"] == "ok"
     quiet(check(server))
 
@@ -452,7 +556,9 @@ def test_containers_that_are_not_well(server: Server) -> None:
     registry = "http://localhost:18500/v1/agent/service"
     consul = server.container("consul")
     ask = "import urllib.request as u; u.urlopen(u.Request('{}', {}, method='PUT'))"
-    registration = json.dumps({"ID": "auth-gone", "Name": "auth", "Address": "192.0.2.9", "Port": 8080, "Tags": []}).encode()
+    registration = json.dumps(
+        {"ID": "auth-gone", "Name": "auth", "Address": "192.0.2.9", "Port": 8080, "Tags": []}
+    ).encode()
     local = registry.replace("18500", "8500")
     assert consul.exec_run(["python3", "-c", ask.format(local + "/register", registration)]).exit_code == 0
     assert notification.exec_run(["touch", "-d", "+1 hour", "/uploads/photo.jpg"]).exit_code == 0
@@ -471,7 +577,13 @@ def test_containers_that_are_not_well(server: Server) -> None:
     expect(findings, "containers", "refused", "fulfillment restarts again and again: 3 times")
     expect(findings, "restart policy", "warning", "fulfillment restart by themselves")
     expect(findings, "registrations", "warning", "consul has auth-gone")
-    expect(findings, "data in containers", "warning", "notification holds /data/report.csv", "notification holds files in the anonymous volume")
+    expect(
+        findings,
+        "data in containers",
+        "warning",
+        "notification holds /data/report.csv",
+        "notification holds files in the anonymous volume",
+    )
     fulfillment.restart()
     fulfillment.stop()
     try:
@@ -493,7 +605,9 @@ def restarted(container: Any) -> int:
 
 @pytest.mark.long
 def test_an_upgrade_that_failed_half_way_is_refused_with_a_table(server: Server) -> None:
-    """The published procedure by hand, as far as it goes: requisition skips migrations and dies; the UI finds no network."""
+    """The published procedure by hand, as far as it goes: requisition skips migrations and dies; the UI finds no
+    network.
+    """
     images.arm("reference-ui", TARGET["reference-ui"], "no-network")
     env = server.project_src / ".env"
     text = env.read_text()
@@ -510,7 +624,9 @@ def test_an_upgrade_that_failed_half_way_is_refused_with_a_table(server: Server)
 
     run = preflight(server)
     assert run.code != 0
-    assert re.search(r"(?m)^refused +start release +an upgrade from 3.3.1 to 3.4.0 was begun and is not finished", run.text)
+    assert re.search(
+        r"(?m)^refused +start release +an upgrade from 3.3.1 to 3.4.0 was begun and is not finished", run.text
+    )
     assert re.search(r"(?m)^ +schema +applied +newest +is that of$", run.text)
     assert re.search(r"(?m)^ +auth +\d+ +20180613120215847 +3.4.0$", run.text)
     assert re.search(r"(?m)^ +requisition +\d+ +\d+ +between releases: \d+ of 3.4.0's missing$", run.text)
@@ -524,7 +640,9 @@ def test_an_upgrade_that_failed_half_way_is_refused_with_a_table(server: Server)
 
 @pytest.mark.long
 def test_an_upgrade_begun_by_hand_is_brought_to_its_end(server: Server) -> None:
-    """Somebody has found the flag; 3.4 runs, and nobody has copied the contact details, while users have begun to work."""
+    """Somebody has found the flag; 3.4 runs, and nobody has copied the contact details, while users have
+    begun to work.
+    """
     images.arm("reference-ui", TARGET["reference-ui"], "")
     override = server.project_src / "docker-compose.override.yml"
     plain = override.read_text()
@@ -536,13 +654,16 @@ def test_an_upgrade_begun_by_hand_is_brought_to_its_end(server: Server) -> None:
     # What a user has entered in 3.4 since is newer than what referencedata has.
     user = next(one for one, contact in expected.items() if contact.email and contact.email_verified)
     server.query(
-        "insert into notification.user_contact_details (referencedatauserid, email, emailverified, allownotify) values (%s, 'new@example.org', true, false)",
+        "insert into notification.user_contact_details (referencedatauserid, email, emailverified, allownotify) values"
+        " (%s, 'new@example.org', true, false)",
         (user,),
     )
     run = upgrade(server)
     assert run.code == 0, run.text
     assert re.search(r"(?m)^warning +start release +every schema is at 3.4.0 already, and not all is done: ", run.text)
-    assert re.search(rf"{len(expected) - 1} of {len(expected)} users have no contact details", " ".join(run.text.split()))
+    assert re.search(
+        rf"{len(expected) - 1} of {len(expected)} users have no contact details", " ".join(run.text.split())
+    )
     found = server.contact_details()
     assert found.pop(user).email == "new@example.org"
     expected.pop(user)

@@ -34,7 +34,15 @@ def test_prepared_files_are_put_in_place_and_taken_back(tmp_path: pathlib.Path) 
         assert "site.yml: replaced as prepared" in (server.state_dir / "report.txt").read_text()
         assert "site.env: added as prepared" in upgraded.text
 
-        back = command(server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false", "-e", "openlmis_rollback_discard_changes=true")
+        back = command(
+            server,
+            "ansible-playbook",
+            "playbooks/rollback-3.4.yml",
+            "-e",
+            "openlmis_confirm=false",
+            "-e",
+            "openlmis_rollback_discard_changes=true",
+        )
         assert back.code == 0, back.text
         assert {name: (server.project_src / name).read_bytes() for name in names} == before
         assert not (server.project_src / "site.env").exists()

@@ -82,7 +82,10 @@ def test_what_is_missing_is_fetched_and_what_is_here_stays(registry: Registry) -
 def test_a_slow_line_is_seen_to_be_at_work(registry: Registry, tmp_path: pathlib.Path) -> None:
     name = registry.add("openlmis/requisition", "7.0.0", 12 * MIB)
     registry.bytes_per_second = MIB
-    assert pull(registry.add("openlmis/auth", "4.0.0", 1000), name, progress=str(tmp_path / "progress"))["fetched"][-1] == name
+    assert (
+        pull(registry.add("openlmis/auth", "4.0.0", 1000), name, progress=str(tmp_path / "progress"))["fetched"][-1]
+        == name
+    )
     # The last text stays.
     seen = re.compile(r"2 of 2, %s, [01] of 1 layers, [1-9]\d*(\.\d)? MiB" % re.escape(name))
     assert seen.fullmatch((tmp_path / "progress").read_text())

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The run stops with the reason, and the next run finishes what this one began. What is refused before: test_preflight.py."""
+"""The run stops with the reason, and the next run finishes what this one began. What is refused before:
+test_preflight.py.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,13 @@ def test_a_migration_that_fails_stops_the_run_at_once_and_a_rerun_finishes(old_s
     finally:
         images.arm("requisition", TARGET["requisition"], "")
     assert run.code != 0
-    assert 'division by zero' in run.text
+    assert "division by zero" in run.text
     assert re.search(r"^Found +The service requisition has stopped", run.text, re.MULTILINE)
     assert old_server.versions()["requisition"] is None
     assert len(list(old_server.backup_dir.iterdir())) == 1
     report, page = old_server.report()
     assert (report["outcome"], report["failure"]["step"]) == ("failed", "wait")
-    assert 'division by zero' in html.unescape(page)
+    assert "division by zero" in html.unescape(page)
     boots = {one["component"]: one["seconds"] for one in report["boot"]}
     assert boots["requisition"] is None
     assert boots["auth"] > 0

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A copy of production on a staging server: every kind of dump arrives whole and harmless, and what would reach somebody is refused."""
+"""A copy of production on a staging server: every kind of dump arrives whole and harmless, and what would reach
+somebody is refused.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ LEFT_OUT = ("stockmanagement", "cce", "report", "diagnostics")
 PRODUCTION_URL = "https://lmis.example.org"
 ENDING = ".invalid.example.org"
 STAGING = ("-e", "openlmis_staging=true", "-e", "openlmis_confirm=false")
-# What production has and the people of the rehearsal server have not: an address that another would become, a partner, a database beside.
+# What production has and the people of the rehearsal server have not: an address that another would become, a partner,
+# a database beside.
 PRODUCTION = """
 update referencedata.users set email = 'ann@example.org.invalid.example.org' where username = 'unverified';
 update fulfillment.transfer_properties set serverhost = 'ftp.partner.example.org', password = 'partner s3cret';
@@ -71,7 +74,15 @@ class Stage:
 
     def run(self, playbook: str, dump: str, *arguments: str) -> Run:
         """Run a playbook with a dump of production."""
-        return command(self.server, "ansible-playbook", playbook, *STAGING, "-e", f"openlmis_rehearse_dump={self.dumps / dump}", *arguments)
+        return command(
+            self.server,
+            "ansible-playbook",
+            playbook,
+            *STAGING,
+            "-e",
+            f"openlmis_rehearse_dump={self.dumps / dump}",
+            *arguments,
+        )
 
     def emails(self) -> dict[str, str | None]:
         """The users' addresses as they are now."""
@@ -85,7 +96,10 @@ class Stage:
 
     def databases(self) -> dict[str, str]:
         """The databases beside PostgreSQL's own, and their comments."""
-        sql = "select datname, coalesce(shobj_description(oid, 'pg_database'), '') from pg_database where datname !~ '^(postgres|template.)$'"
+        sql = (
+            "select datname, coalesce(shobj_description(oid, 'pg_database'), '') from pg_database where datname !~"
+            " '^(postgres|template.)$'"
+        )
         return dict(self.elsewhere("postgres", sql))
 
 
@@ -103,12 +117,19 @@ def in_database(server: Server, *arguments: str) -> bytes:
 def back_up(server: Server, folder: pathlib.Path) -> None:
     """Make a backup as the upgrade does, of a server with another address and another database."""
     look = {"system_identifier": "1", "oid": 1, "name": "open_lmis", "mounts": {}}
-    manifest = {"run": "20261101T010203Z", "release": "3.3.1", "base_url": PRODUCTION_URL, "database": {"identity": look}}
+    manifest = {
+        "run": "20261101T010203Z",
+        "release": "3.3.1",
+        "base_url": PRODUCTION_URL,
+        "database": {"identity": look},
+    }
     for module, arguments in (
         ("database_backup", {"project_src": str(server.project_src), "dest": str(folder), "verify": "restore"}),
         ("backup_manifest", {"path": str(folder), "manifest": manifest}),
     ):
-        done = command(server, "ansible", "rehearsal", "-m", f"openlmis.operations.{module}", "-a", json.dumps(arguments))
+        done = command(
+            server, "ansible", "rehearsal", "-m", f"openlmis.operations.{module}", "-a", json.dumps(arguments)
+        )
         assert done.code == 0, done.text
 
 
@@ -119,12 +140,23 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with running("3.3.1", tmp_path_factory.mktemp("staging"), without=LEFT_OUT) as server:
         psql(server, PRODUCTION)
         back_up(server, dumps / "backup")
-        for name, options in {"custom.dump": ["-Fc"], "dump.tar": ["-Ft"], "plain.sql": [], "create.sql": ["--create"]}.items():
+        for name, options in {
+            "custom.dump": ["-Fc"],
+            "dump.tar": ["-Ft"],
+            "plain.sql": [],
+            "create.sql": ["--create"],
+        }.items():
             (dumps / name).write_bytes(in_database(server, "pg_dump", "--username=postgres", *options, "open_lmis"))
         (dumps / "plain.sql.gz").write_bytes(gzip.compress((dumps / "plain.sql").read_bytes()))
-        (dumps / "all.sql").write_bytes(in_database(server, "pg_dumpall", "--username=postgres", "--clean", "--if-exists"))
+        (dumps / "all.sql").write_bytes(
+            in_database(server, "pg_dumpall", "--username=postgres", "--clean", "--if-exists")
+        )
         in_database(server, "pg_dump", "--username=postgres", "-Fd", "-j2", "--file=/tmp/dump", "open_lmis")
-        subprocess.run(["docker", "cp", f"{server.container('db').name}:/tmp/dump", str(dumps / "folder")], check=True, capture_output=True)
+        subprocess.run(
+            ["docker", "cp", f"{server.container('db').name}:/tmp/dump", str(dumps / "folder")],
+            check=True,
+            capture_output=True,
+        )
         tables, users = server.table_hashes(), emails(server)
         psql(server, AS_STAGING)
         yield Stage(server, dumps, tables, users)
@@ -145,7 +177,8 @@ def same_database(stage: Stage) -> str:
     shutil.copytree(stage.dumps / "backup", folder, dirs_exist_ok=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     ((oid, identifier),) = stage.server.query(
-        "select oid::bigint, (select system_identifier::text from pg_control_system()) from pg_database where datname = 'open_lmis'"
+        "select oid::bigint, (select system_identifier::text from pg_control_system()) from pg_database where datname ="
+        " 'open_lmis'"
     )
     manifest["database"]["identity"].update(oid=oid, system_identifier=identifier)
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -192,7 +225,13 @@ def test_a_mail_host_outside_is_refused_unless_it_is_named_as_a_catcher(stage: S
         run = stage.run("playbooks/rehearse-3.4.yml", "backup")
         assert run.code == 2
         assert "goes to smtp.example.org" in re.sub(r"\s+", " ", run.text)
-        named = stage.run("playbooks/rehearse-3.4.yml", "backup", "--check", "-e", '{"openlmis_rehearse_mail_hosts": ["smtp.example.org"]}')
+        named = stage.run(
+            "playbooks/rehearse-3.4.yml",
+            "backup",
+            "--check",
+            "-e",
+            '{"openlmis_rehearse_mail_hosts": ["smtp.example.org"]}',
+        )
         assert "mail goes to smtp.example.org, which catches it" in re.sub(r"\s+", " ", named.text)
         assert stage.server.fingerprint() == before
     finally:
@@ -227,7 +266,10 @@ def assert_harmless_copy(stage: Stage, run: Run) -> None:
     everybody = set(stage.users.values())
     for user, old in stage.users.items():
         pattern = expected_email(old, everybody)
-        assert now[user] is None if pattern is None else re.fullmatch(pattern, now[user] or "", re.DOTALL), (old, now[user])
+        assert now[user] is None if pattern is None else re.fullmatch(pattern, now[user] or "", re.DOTALL), (
+            old,
+            now[user],
+        )
     tables = stage.server.table_hashes()
     assert {table for table in stage.tables if tables[table] != stage.tables[table]} <= set(REWRITTEN)
     assert tables.keys() == stage.tables.keys()
@@ -254,10 +296,17 @@ FOREIGN = ("-e", f"openlmis_rehearse_production_base_url={PRODUCTION_URL}")
 NAMED = ("-e", "openlmis_rehearse_database=open_lmis")
 
 
-@pytest.mark.parametrize("dump", rarely(["backup", "custom.dump", "dump.tar", "folder", "plain.sql.gz", "create.sql", "all.sql"]))
+@pytest.mark.parametrize(
+    "dump", rarely(["backup", "custom.dump", "dump.tar", "folder", "plain.sql.gz", "create.sql", "all.sql"])
+)
 def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
     earlier = stage.databases()
-    run = stage.run("tests/rehearsal/restore_copy.yml", dump, *(() if dump == "backup" else FOREIGN), *(NAMED if dump == "all.sql" else ()))
+    run = stage.run(
+        "tests/rehearsal/restore_copy.yml",
+        dump,
+        *(() if dump == "backup" else FOREIGN),
+        *(NAMED if dump == "all.sql" else ()),
+    )
     assert_harmless_copy(stage, run)
     assert_nothing_else_was_touched(stage)
     databases = stage.databases()
@@ -265,7 +314,9 @@ def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
     # Staging's own database is kept by the first rehearsal, and no copy by any.
     (kept,) = (name for name in databases if name.startswith("open_lmis_before_"))
     assert databases[kept].startswith("openlmis.operations: as it was before rehearsal")
-    assert stage.elsewhere(kept, "select to_regclass('public.staging_only') is not null, (select count(*) from requisition.requisitions)") == [(True, 0)]
+    assert stage.elsewhere(
+        kept, "select to_regclass('public.staging_only') is not null, (select count(*) from requisition.requisitions)"
+    ) == [(True, 0)]
     assert set(databases) == {*earlier, kept}
 
 
@@ -273,7 +324,8 @@ def test_a_copy_arrives_whole_and_harmless(stage: Stage, dump: str) -> None:
 def test_a_dump_that_is_not_whole_leaves_staging_as_it_was(stage: Stage) -> None:
     text = (stage.dumps / "plain.sql").read_text()
     broken = stage.dumps / "broken.sql"
-    # A row that is there twice, so that the primary key cannot be made: psql goes on after the error, and its exit code is 0.
+    # A row that is there twice, so that the primary key cannot be made: psql goes on after the error, and its exit code
+    # is 0.
     broken.write_text(re.sub(r"(?m)^(COPY requisition\.requisition_line_items .*\n)(.*\n)", r"\1\2\2", text, count=1))
     assert broken.read_text() != text
     databases, tables = stage.databases(), stage.server.table_hashes()
@@ -295,7 +347,9 @@ def test_a_dump_that_is_not_whole_leaves_staging_as_it_was(stage: Stage) -> None
 def junit(folder: pathlib.Path) -> tuple[int, int]:
     """Test cases and failures in the files that Ansible's own callback has written."""
     suites = [suite for path in folder.glob("*.xml") for suite in ElementTree.parse(path).getroot().iter("testsuite")]
-    return sum(int(one.get("tests", 0)) for one in suites), sum(int(one.get("failures", 0)) + int(one.get("errors", 0)) for one in suites)
+    return sum(int(one.get("tests", 0)) for one in suites), sum(
+        int(one.get("failures", 0)) + int(one.get("errors", 0)) for one in suites
+    )
 
 
 @pytest.fixture
@@ -314,7 +368,14 @@ def as_it_was(stage: Stage) -> None:
 @pytest.mark.long
 def test_a_whole_rehearsal_with_the_way_back_and_a_second_upgrade(stage: Stage, ci: pathlib.Path) -> None:
     as_it_was(stage)
-    run = stage.run("playbooks/rehearse-3.4.yml", "backup", "-e", "openlmis_rehearse_rollback=true", "-e", f"openlmis_report_dir={ci}")
+    run = stage.run(
+        "playbooks/rehearse-3.4.yml",
+        "backup",
+        "-e",
+        "openlmis_rehearse_rollback=true",
+        "-e",
+        f"openlmis_report_dir={ci}",
+    )
     assert run.code == 0, run.text
     assert stage.server.versions() == {name: RELEASES["3.4.0"][name] for name in stage.server.components()}
     details = stage.server.contact_details()
@@ -340,7 +401,14 @@ def test_a_whole_rehearsal_with_the_way_back_and_a_second_upgrade(stage: Stage, 
     again = stage.run("playbooks/rehearse-3.4.yml", "backup")
     assert again.code == 2
     assert "rollback-3.4.yml -e openlmis_rollback_discard_changes=true" in re.sub(r"\s+", " ", again.text)
-    back = command(stage.server, "ansible-playbook", "playbooks/rollback-3.4.yml", *STAGING, "-e", "openlmis_rollback_discard_changes=true")
+    back = command(
+        stage.server,
+        "ansible-playbook",
+        "playbooks/rollback-3.4.yml",
+        *STAGING,
+        "-e",
+        "openlmis_rollback_discard_changes=true",
+    )
     assert back.code == 0, back.text
     assert [name for name in stage.databases() if "_failed_" in name]
     assert_harmless_copy(stage, stage.run("tests/rehearsal/restore_copy.yml", "backup"))

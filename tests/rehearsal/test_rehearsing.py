@@ -32,12 +32,24 @@ def rehearse(folder: pathlib.Path, step: str = "restore_copy", code: int = 2) ->
     """What is said where no engine answers."""
     (folder / "play.yml").write_text(PLAY)
     variables = {
-        "openlmis_project_src": str(folder), "openlmis_state_dir": str(folder), "openlmis_release": "3.4.0",
-        "openlmis_rehearse_dump": str(folder / "open_lmis.dump"), "step": step,
+        "openlmis_project_src": str(folder),
+        "openlmis_state_dir": str(folder),
+        "openlmis_release": "3.4.0",
+        "openlmis_rehearse_dump": str(folder / "open_lmis.dump"),
+        "step": step,
         "openlmis_compose_environment": {"DOCKER_HOST": f"unix://{folder}/nowhere.sock"},
         "ansible_python_interpreter": sys.executable,
-    }  # fmt: skip
-    command = [str(ANSIBLE / "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(variables), str(folder / "play.yml")]
+    }
+    command = [
+        str(ANSIBLE / "ansible-playbook"),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        json.dumps(variables),
+        str(folder / "play.yml"),
+    ]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout
     return " ".join((done.stdout + done.stderr).split())
@@ -45,8 +57,21 @@ def rehearse(folder: pathlib.Path, step: str = "restore_copy", code: int = 2) ->
 
 def held(folder: pathlib.Path, **holder: object) -> None:
     """Have somebody rehearse."""
-    begun = {"step": "restore_copy", "phase": "upgrade", "started": "2026-01-02T18:00:00.000", "finished": None, "data": {}}
-    journal = {"run_id": "20260102T180000Z", "phase": "upgrade", "started": begun["started"], "finished": None, "outcome": None, "run": {}}
+    begun = {
+        "step": "restore_copy",
+        "phase": "upgrade",
+        "started": "2026-01-02T18:00:00.000",
+        "finished": None,
+        "data": {},
+    }
+    journal = {
+        "run_id": "20260102T180000Z",
+        "phase": "upgrade",
+        "started": begun["started"],
+        "finished": None,
+        "outcome": None,
+        "run": {},
+    }
     holder = {"host": socket.gethostname(), "user": "ann", "pid": os.getpid(), "started": None, **holder}
     (folder / "rehearsing.json").write_text(json.dumps({**journal, "steps": [begun], "holder": holder}))
 

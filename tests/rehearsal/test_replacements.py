@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compose is killed while it recreates a container that has a name of its own: the next `up` must not stumble over what that leaves."""
+"""Compose is killed while it recreates a container that has a name of its own: the next `up` must not stumble over what
+that leaves.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Project:
     def compose(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start Compose."""
         command = [*self.command, *arguments]
-        return subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def containers(self) -> dict[str, str]:
         """The containers' names and states."""

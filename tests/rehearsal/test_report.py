@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs that report, without a server: a report that cannot be written is said, and changes nothing about how the run ends."""
+"""The verbs that report, without a server: a report that cannot be written is said, and changes nothing about how the
+run ends.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,15 @@ FAIL = """
 
 
 JOURNAL = {
-    "run_id": "20260102T190000Z", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": None, "outcome": None,
-    "run": {"from": "3.3.1", "to": "3.4.0", "database": None, "users": None}, "holder": {},
+    "run_id": "20260102T190000Z",
+    "phase": "upgrade",
+    "started": "2026-01-02T19:00:00.000",
+    "finished": None,
+    "outcome": None,
+    "run": {"from": "3.3.1", "to": "3.4.0", "database": None, "users": None},
+    "holder": {},
     "steps": [{"step": "pull", "phase": "upgrade", "started": "2026-01-02T19:00:01.000", "finished": None, "data": {}}],
-}  # fmt: skip
+}
 
 
 def play(folder: pathlib.Path, end: str, *arguments: str, begin: str = BEGIN) -> Run:
@@ -56,7 +63,15 @@ def play(folder: pathlib.Path, end: str, *arguments: str, begin: str = BEGIN) ->
     (folder / "state").mkdir(exist_ok=True)
     arguments += ("-e", json.dumps({"journal": JOURNAL}))
     command = [str(ANSIBLE / "ansible-playbook"), "--inventory", "first,", str(playbook), *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     return Run(done.returncode, done.stdout)
 
 

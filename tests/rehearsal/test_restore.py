@@ -1,7 +1,8 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A restore, the volume of a database that is gone and the note of its activity, on a real PostgreSQL that is all there is of a Compose project.
+"""A restore, the volume of a database that is gone and the note of its activity, on a real PostgreSQL that is all there
+is of a Compose project.
 
 Its database is owned by a role without superuser; the extensions, PostGIS among them, belong to postgres.
 """
@@ -69,7 +70,8 @@ create table public.site (id serial primary key, mood public.mood, place public.
 create view public.ill as select * from public.site where mood = 'ill';
 create function public.twice(integer) returns integer language sql as 'select 2 * $1';
 create aggregate public.longest(text) (sfunc = textcat, stype = text, initcond = '');
-insert into public.site (mood, place) select 'well', public.st_setsrid(public.st_makepoint(n, n), 4326) from generate_series(1, 50) n;
+insert into public.site (mood, place) select 'well', public.st_setsrid(public.st_makepoint(n, n), 4326)
+  from generate_series(1, 50) n;
 create table app.users (id uuid primary key default public.uuid_generate_v4(), name text not null, extra jsonb);
 insert into app.users (name, extra) select 'User ' || n, '{"a": 1}' from generate_series(1, 3000) n;
 create materialized view app.names as select name from app.users;
@@ -90,7 +92,8 @@ select lo_unlink(4711), lo_from_bytea(4712, 'other');
 """
 OBJECTS = """
 select n.nspname || '.' || c.relname, c.relkind::text, pg_get_userbyid(c.relowner), c.relacl::text
-from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%'
+  and n.nspname <> 'information_schema'
 union all select p.oid::regprocedure::text, 'function', pg_get_userbyid(p.proowner), p.proacl::text
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'app')
 and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e')
@@ -98,12 +101,15 @@ union all select e.extname, e.extversion, pg_get_userbyid(e.extowner), '' from p
 order by 1, 2
 """
 TABLES = """
-select oid::regclass::text from pg_class where relkind in ('r', 'm') and relnamespace::regnamespace::text in ('app', 'public', 'later')
+select oid::regclass::text from pg_class where relkind in ('r', 'm')
+  and relnamespace::regnamespace::text in ('app', 'public', 'later')
 """
 PROPERTIES = """
-select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datconnlimit, shobj_description(oid, 'pg_database'),
+select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datconnlimit, shobj_description(oid,
+  'pg_database'),
        (select array_agg(a.grantee::regrole::text || a.privilege_type order by 1) from aclexplode(datacl) a),
-       (select array_agg(setrole::regrole::text || setconfig::text order by 1) from pg_db_role_setting where setdatabase = d.oid)
+       (select array_agg(setrole::regrole::text || setconfig::text order by 1) from pg_db_role_setting
+         where setdatabase = d.oid)
 from pg_database d where datname = 'open_lmis'
 """
 
@@ -175,7 +181,10 @@ class Project:
     def connection_options(self, **arguments: Any) -> dict[str, Any]:
         """The options of a connection to it."""
         given = {"project_src": str(self.folder), "settings_file": str(self.folder / "settings.env"), **arguments}
-        return {**{name: option.get("default") for name, option in database.connection_argument_spec().items()}, **given}
+        return {
+            **{name: option.get("default") for name, option in database.connection_argument_spec().items()},
+            **given,
+        }
 
     def baseline(self) -> dict[str, Any]:
         """What the database has seen until now, as it is noted before users work in it."""
@@ -204,20 +213,30 @@ class Project:
         rows = {one: self.sql(f"select md5(string_agg(t::text, '|' order by t::text)) from {one} t") for one in tables}
         return {
             "rows": rows,
-            "large objects": self.sql("select oid, lo_get(oid) from pg_largeobject_metadata") and [
-                (oid, bytes(data)) for oid, data in self.sql("select oid, lo_get(oid) from pg_largeobject_metadata")
-            ],
+            "large objects": (
+                self.sql("select oid, lo_get(oid) from pg_largeobject_metadata")
+                and [
+                    (oid, bytes(data)) for oid, data in self.sql("select oid, lo_get(oid) from pg_largeobject_metadata")
+                ]
+            ),
             "sequence": self.sql("select nextval('app.orders_id_seq') > 3000"),
             "objects": self.sql(OBJECTS),
             "properties": self.sql(PROPERTIES),
         }
 
     def databases(self) -> list[str]:
-        return [name for (name,) in self.sql("select datname from pg_database where datname like 'open%' order by 1", database="postgres")]
+        return [
+            name
+            for (name,) in self.sql(
+                "select datname from pg_database where datname like 'open%' order by 1", database="postgres"
+            )
+        ]
 
     def ours(self) -> list[str]:
         """The collection's own containers."""
-        found = self.engine.containers.list(all=True, ignore_removed=True, filters={"label": "org.openlmis.operations=true"})
+        found = self.engine.containers.list(
+            all=True, ignore_removed=True, filters={"label": "org.openlmis.operations=true"}
+        )
         return [one.name for one in found if one.name.endswith(("-20261123T010000Z", "-20261123T020000Z"))]
 
 
@@ -237,11 +256,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.sql(AS_ADMINISTRATOR)
         project.sql(AS_OWNER, user="lmis")
         project.before = project.content()
-        dumped = project.run("database_backup", dest=str(project.backup), run="20261123T010000Z", login_user="postgres", verify="restore")
+        dumped = project.run(
+            "database_backup", dest=str(project.backup), run="20261123T010000Z", login_user="postgres", verify="restore"
+        )
         assert not dumped.get("failed"), dumped
-        told = {"run": "20261123T010000Z", "release": "3.3.1", "project": {"name": project.folder.name, "src": str(project.folder)}}
+        told = {
+            "run": "20261123T010000Z",
+            "release": "3.3.1",
+            "project": {"name": project.folder.name, "src": str(project.folder)},
+        }
         process = subprocess.run(
-            [sys.executable, "-c", RUNNER, "backup_manifest", json.dumps({"path": str(project.backup), "manifest": told})],
+            [
+                sys.executable,
+                "-c",
+                RUNNER,
+                "backup_manifest",
+                json.dumps({"path": str(project.backup), "manifest": told}),
+            ],
             env={"PYTHONPATH": str(CHECKOUT / ".cache" / "collections")},
             capture_output=True,
             text=True,
@@ -275,7 +306,11 @@ def test_everything_is_as_it_was_and_what_was_there_is_kept(project: Project, us
     meanwhile = project.sql("select count(*) from later.things")
     result = project.restore(login_user=user)
     assert not result.get("failed"), result
-    assert (result["changed"], result["strategy"], result["kept_as"]) == (True, strategy, "open_lmis_failed_20261123T020000Z")
+    assert (result["changed"], result["strategy"], result["kept_as"]) == (
+        True,
+        strategy,
+        "open_lmis_failed_20261123T020000Z",
+    )
     assert result["hashed"] > 4
     assert project.content() == project.before
     assert project.sql("select count(*) from later.things", database=result["kept_as"]) == meanwhile
@@ -397,12 +432,22 @@ def test_a_database_of_that_name_that_is_something_else_is_not_dropped(project: 
     ("change", "back", "words"),
     [
         ("alter role lmis nocreatedb", "alter role lmis createdb", "may not create databases"),
-        ("alter database open_lmis owner to postgres", "alter database open_lmis owner to lmis", "does not own the database open_lmis, postgres does"),
-        ("alter role lmis nocreaterole", "alter role lmis createrole", "may not set the defaults that reporter has in this database"),
+        (
+            "alter database open_lmis owner to postgres",
+            "alter database open_lmis owner to lmis",
+            "does not own the database open_lmis, postgres does",
+        ),
+        (
+            "alter role lmis nocreaterole",
+            "alter role lmis createrole",
+            "may not set the defaults that reporter has in this database",
+        ),
         ("alter table app.users owner to postgres", "alter table app.users owner to lmis", "is no member of postgres"),
     ],
 )
-def test_what_the_role_may_not_do_is_said_before_anything_is_done(project: Project, change: str, back: str, words: str) -> None:
+def test_what_the_role_may_not_do_is_said_before_anything_is_done(
+    project: Project, change: str, back: str, words: str
+) -> None:
     project.sql(change)
     try:
         for check in (True, False):
@@ -423,7 +468,9 @@ def test_a_damaged_backup_is_refused(project: Project, tmp_path: pathlib.Path) -
     assert project.databases() == ["open_lmis"]
 
 
-def test_a_restore_that_does_not_equal_the_manifest_never_gets_the_name(project: Project, tmp_path: pathlib.Path) -> None:
+def test_a_restore_that_does_not_equal_the_manifest_never_gets_the_name(
+    project: Project, tmp_path: pathlib.Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(project.backup, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
@@ -437,7 +484,10 @@ def test_a_restore_that_does_not_equal_the_manifest_never_gets_the_name(project:
 def test_work_is_told_table_by_table(project: Project) -> None:
     baseline = project.baseline()
     assert project.worked(baseline)["lines"] == []
-    project.sql("insert into app.users (name) values ('New'); update app.users set name = 'Other' where name = 'New'", user="lmis")
+    project.sql(
+        "insert into app.users (name) values ('New'); update app.users set name = 'Other' where name = 'New'",
+        user="lmis",
+    )
     project.sql("delete from app.orders where id in (1, 2)", user="lmis")
     found = project.worked(baseline)
     assert found["lines"] == ["app.orders: 2 deleted", "app.users: 1 row written"]
@@ -464,7 +514,9 @@ def test_rows_are_counted_as_the_backup_did_and_within_their_time(project: Proje
         assert time.monotonic() - begun < 10
     # What came before it in the order of size was counted; what came behind it had no time left.
     assert "app.users" in counted["uncounted"]
-    assert counted["rows"] == {table: rows for table, rows in manifest["tables"].items() if table not in counted["uncounted"]}
+    assert counted["rows"] == {
+        table: rows for table, rows in manifest["tables"].items() if table not in counted["uncounted"]
+    }
     assert "public.site" in counted["rows"]
 
 
@@ -486,9 +538,13 @@ def test_a_note_is_kept_for_its_owner_and_replaced_only_when_asked(project: Proj
 
 
 def test_a_history_of_another_program_is_a_table_as_others(project: Project) -> None:
-    project.sql("create schema auth; create schema site; create table site.schema_version (version int); insert into site.schema_version values (7);"
-                "create table auth.schema_version (installed_rank int primary key, version varchar(50), type varchar(20), success bool);"
-                "insert into auth.schema_version values (0, '0', 'SCHEMA', true), (1, '20180613120215847', 'SQL', true), (2, '3', 'SQL', false)", user="lmis")
+    project.sql(
+        "create schema auth; create schema site; create table site.schema_version (version int); insert into"
+        " site.schema_version values (7);create table auth.schema_version (installed_rank int primary key, version"
+        " varchar(50), type varchar(20), success bool);insert into auth.schema_version values (0, '0', 'SCHEMA', true),"
+        " (1, '20180613120215847', 'SQL', true), (2, '3', 'SQL', false)",
+        user="lmis",
+    )
     try:
         counted = activity_note.count(database.resolve_connection(project.connection_options()), 30)
         assert counted["histories"] == {"auth": ["20180613120215847"]}

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way back on a whole server: refused while it would lose work, killed twice, the database's container removed; then all is as before."""
+"""The way back on a whole server: refused while it would lose work, killed twice, the database's container removed;
+then all is as before.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ alter default privileges in schema referencedata grant select on tables to reade
 OF_THE_DATABASE = """
 select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit, datallowconn,
        shobj_description(oid, 'pg_database'),
-       (select array_agg(a.grantee::regrole::text || ' ' || a.privilege_type || ' ' || a.is_grantable order by 1) from aclexplode(datacl) a)
+       (select array_agg(a.grantee::regrole::text || ' ' || a.privilege_type || ' ' || a.is_grantable order by 1)
+         from aclexplode(datacl) a)
 from pg_database where datname = 'open_lmis'
 """
 SETTINGS = """
@@ -69,10 +72,12 @@ ROLES = "select rolname, rolsuper, rolcreatedb, rolcanlogin, rolconnlimit, rolpa
 MEMBERS = "select roleid::regrole::text, member::regrole::text, admin_option from pg_auth_members order by 1, 2"
 TABLE_RIGHTS = """
 select c.oid::regclass::text, pg_get_userbyid(c.relowner), c.relacl::text from pg_class c
-join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' order by 1
+join pg_namespace n on n.oid = c.relnamespace where n.nspname not like 'pg\\_%'
+  and n.nspname <> 'information_schema' order by 1
 """
 STRUCTURE = """
-select table_schema || '.' || table_name || '.' || column_name, data_type, column_default, is_nullable from information_schema.columns
+select table_schema || '.' || table_name || '.' || column_name, data_type, column_default, is_nullable
+  from information_schema.columns
 where table_schema not in ('pg_catalog', 'information_schema') order by 1
 """
 
@@ -108,7 +113,10 @@ def world(server: Server) -> dict[str, Any]:
         "members": elsewhere(server, MEMBERS),
         "files": files(server),
         "images": {
-            tag: one.id for one in server.engine.images.list() for tag in one.tags if not tag.startswith("openlmis-operations/")
+            tag: one.id
+            for one in server.engine.images.list()
+            for tag in one.tags
+            if not tag.startswith("openlmis-operations/")
         },
         "running": {one.labels["com.docker.compose.service"]: one.attrs["Image"] for one in server.containers()},
         "restart": {one.name: one.attrs["HostConfig"]["RestartPolicy"] for one in server.containers()},
@@ -130,7 +138,11 @@ def killed(server: Server, log: pathlib.Path, when: Callable[[], bool]) -> Run:
 
 def databases(server: Server, pattern: str) -> list[str]:
     """The databases whose names fit."""
-    return [name for (name,) in elsewhere(server, "select datname from pg_database order by 1") if re.fullmatch(pattern, name)]
+    return [
+        name
+        for (name,) in elsewhere(server, "select datname from pg_database order by 1")
+        if re.fullmatch(pattern, name)
+    ]
 
 
 def journal(server: Server) -> dict[str, Any]:
@@ -182,8 +194,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             # The tag moves under its name, as the next pull may have it.
             server.engine.images.get("redis:3.2.12").tag("openlmis/nginx", "4")
             unused = rollback(server, "--check")
-            server.query("update notification.user_contact_details set phonenumber = '+258 84 1' where email = 'ann@example.org' or true")
-            server.query("delete from referencedata.role_assignments where id in (select id from referencedata.role_assignments limit 2)")
+            server.query(
+                "update notification.user_contact_details set phonenumber = '+258 84 1' where email = 'ann@example.org'"
+                " or true"
+            )
+            server.query(
+                "delete from referencedata.role_assignments where id in (select id from referencedata.role_assignments"
+                " limit 2)"
+            )
             used = server.table_hashes()
             around = [server.fingerprint()]
             refused = rollback(server)
@@ -193,7 +211,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             half_way.append(databases(server, "open_lmis.*"))
             # Somebody tidies up: no container is left, and the database's volume has no name.
             server.compose("down")
-            runs.append(killed(server, folder / "second.log", lambda: database_is_there(server) and bool(databases(server, r"open_lmis_failed_.*"))))
+            runs.append(
+                killed(
+                    server,
+                    folder / "second.log",
+                    lambda: database_is_there(server) and bool(databases(server, r"open_lmis_failed_.*")),
+                )
+            )
             half_way.append(databases(server, "open_lmis.*"))
             cut_off = journal(server)
             server.compose("rm", "--stop", "--force", "db")
@@ -290,7 +314,10 @@ def test_the_report_tells_both_ways_and_what_became_of_users_work(story: Story) 
     report = story.document
     assert (report["outcome"], report["releases"]["now"]) == ("rolled back", "3.3.1")
     assert len(report["offline"]["windows"]) == 2
-    assert [one["step"] for one in report["steps"] if one["phase"] == "rollback" and not one["finished"]] == ["restore", "restore"]
+    assert [one["step"] for one in report["steps"] if one["phase"] == "rollback" and not one["finished"]] == [
+        "restore",
+        "restore",
+    ]
     assert {one["component"]: one["after"] for one in report["versions"] if one["component"] in PRESENT} == {
         name: running_version("3.3.1", name) for name in PRESENT
     }
@@ -302,7 +329,19 @@ def test_the_report_tells_both_ways_and_what_became_of_users_work(story: Story) 
 
 @pytest.mark.parametrize(
     "part",
-    ["tables", "structure", "rights", "database", "settings", "roles", "members", "files", "images", "running", "restart"],
+    [
+        "tables",
+        "structure",
+        "rights",
+        "database",
+        "settings",
+        "roles",
+        "members",
+        "files",
+        "images",
+        "running",
+        "restart",
+    ],
 )
 def test_everything_is_as_before(story: Story, part: str) -> None:
     assert story.after[part] == story.before[part]
@@ -329,7 +368,9 @@ def test_a_later_plain_up_keeps_the_volume(story: Story) -> None:
 
 
 def test_all_components_answered_with_the_old_versions(story: Story) -> None:
-    assert {name: story.versions[name] for name in PRESENT} == {name: running_version("3.3.1", name) for name in PRESENT}
+    assert {name: story.versions[name] for name in PRESENT} == {
+        name: running_version("3.3.1", name) for name in PRESENT
+    }
 
 
 def test_the_second_run_says_that_nothing_is_to_be_done(story: Story) -> None:
@@ -348,7 +389,11 @@ def test_the_reporting_role_logs_in_and_has_only_its_rights(story: Story) -> Non
             assert cursor.fetchone()[0] > 0
             cursor.execute("show default_transaction_read_only")
             assert cursor.fetchone() == ("on",)
-            for statement in ("select email from referencedata.users", "select 1 from auth.auth_users", "create temporary table t ()"):
+            for statement in (
+                "select email from referencedata.users",
+                "select 1 from auth.auth_users",
+                "create temporary table t ()",
+            ):
                 with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.ReadOnlySqlTransaction)):
                     cursor.execute(statement)
 

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole upgrade on a whole server: the database is held against an expectation that the collection did not compute."""
+"""The whole upgrade on a whole server: the database is held against an expectation that the collection
+did not compute.
+"""
 
 from __future__ import annotations
 
@@ -123,11 +125,15 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_the_reference_distribution_is_ready_with_nothing_but_the_profile_set(story: Story) -> None:
-    """The inventory is README's, the deployment the stock one with `production` uncommented: no message asks for anything."""
+    """The inventory is README's, the deployment the stock one with `production` uncommented: no message asks for
+    anything.
+    """
     assert story.rounds.first.code == 0, story.rounds.first.text
     (ready,) = rows(story.rounds.first.text, "ready")
     assert f"the server may be upgraded from {story.release} to 3.4.0" in ready
-    assert [row for row in rows(story.rounds.first.text, "warning") if not row.startswith(("migration order", "memory"))] == []
+    assert [
+        row for row in rows(story.rounds.first.text, "warning") if not row.startswith(("migration order", "memory"))
+    ] == []
     assert story.rounds.offered == {}
 
 
@@ -157,7 +163,12 @@ def test_the_upgrade_succeeds_and_reports(story: Story) -> None:
 
 def test_the_report_has_versions_migrations_and_rows(story: Story) -> None:
     report, server = story.report, story.server
-    assert (report["schema"], report["outcome"], report["releases"]["from"], report["releases"]["to"]) == (1, "upgraded", story.release, "3.4.0")
+    assert (report["schema"], report["outcome"], report["releases"]["from"], report["releases"]["to"]) == (
+        1,
+        "upgraded",
+        story.release,
+        "3.4.0",
+    )
     before = {name: running_version(story.release, name) for name in TARGET}
     assert {one["component"]: (one["before"], one["after"]) for one in report["versions"]} == {
         name: (before[name], TARGET[name]) for name in TARGET
@@ -167,8 +178,12 @@ def test_the_report_has_versions_migrations_and_rows(story: Story) -> None:
         assert one["before"] + len(one["applied"]) == one["after"], one
         assert set(one["applied"]) <= set(server.migrations(one["component"]))
     rows = {one["table"]: (one["before"], one["after"]) for one in report["rows"]["tables"]}
-    counted = {side: {table: int(told.split(":")[0]) for table, told in getattr(story, side)["tables"].items()} for side in ("before", "after")}
-    # The copy is not what the database held when it was counted, but what the smoke test and this test have left since is the same.
+    counted = {
+        side: {table: int(told.split(":")[0]) for table, told in getattr(story, side)["tables"].items()}
+        for side in ("before", "after")
+    }
+    # The copy is not what the database held when it was counted, but what the smoke test and this test have left since
+    # is the same.
     for table, (was, now) in rows.items():
         if table != "public.spatial_ref_sys":
             assert (was, now) == (counted["before"].get(table), counted["after"].get(table)), table
@@ -181,7 +196,18 @@ def test_the_report_has_versions_migrations_and_rows(story: Story) -> None:
 
 def test_the_report_tells_when_what_happened(story: Story) -> None:
     report = story.report
-    steps = ["pull", "maintenance_on", "stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "start", "wait"]
+    steps = [
+        "pull",
+        "maintenance_on",
+        "stop",
+        "backup",
+        "set_versions",
+        "start",
+        "wait",
+        "migrate_contact_details",
+        "start",
+        "wait",
+    ]
     assert [one["step"] for one in report["steps"]] == [*steps, "smoke_test", "maintenance_off"]
     assert all(one["seconds"] > 0 for one in report["steps"])
     assert [one["nth"] for one in report["steps"] if one["step"] == "wait"] == [1, 2]
@@ -259,7 +285,9 @@ def test_every_row_of_every_table_is_still_there_and_unchanged(story: Story) -> 
     unchanged = [table for table in story.columns if not MIGRATED.search(table)]
     assert len(unchanged) > 30
     kept = {table: story.columns[table] & now[table] for table in unchanged}
-    assert {table: story.columns[table] - kept[table] for table in unchanged if kept[table] != story.columns[table]} == {}
+    assert {
+        table: story.columns[table] - kept[table] for table in unchanged if kept[table] != story.columns[table]
+    } == {}
     assert contents(story.server, kept) == {table: story.contents[table] for table in unchanged}
 
 

@@ -159,10 +159,9 @@ class Project:
     def history(self, schema: str, *versions: str) -> None:
         """A schema whose history has these versions."""
         self.sql(
-            f"CREATE SCHEMA IF NOT EXISTS {schema};"
-            f"CREATE TABLE IF NOT EXISTS {schema}.schema_version (installed_rank serial, version text, success boolean);"
-            f"INSERT INTO {schema}.schema_version (version, success)"
-            f" SELECT unnest('{{{','.join(versions)}}}'::text[]), true;"
+            f"CREATE SCHEMA IF NOT EXISTS {schema};CREATE TABLE IF NOT EXISTS {schema}.schema_version (installed_rank"
+            f" serial, version text, success boolean);INSERT INTO {schema}.schema_version (version, success) SELECT"
+            f" unnest('{{{','.join(versions)}}}'::text[]), true;"
         )
 
     def answer(self, path: str, version: str, delay: float = 0) -> None:
@@ -304,7 +303,9 @@ def test_the_wait_ends_with_the_first_look_after_the_last_answer(project: Projec
     assert not run.result().get("failed")
     # One more look, and the requests at the same time that confirm it.
     assert project.gateway.given.count(("/diagnostics", 200)) == 1 + AT_ONCE
-    assert project.gateway.given.count(("/auth", 200)) == project.gateway.given.count(("/diagnostics", 502)) + 1 + AT_ONCE
+    assert (
+        project.gateway.given.count(("/auth", 200)) == project.gateway.given.count(("/diagnostics", 502)) + 1 + AT_ONCE
+    )
 
 
 def test_a_gateway_that_comes_late_is_waited_for(project: Project) -> None:
@@ -687,10 +688,15 @@ def test_the_wait_for_a_real_start_ends_with_every_component(site: Server) -> No
 
 def register_gone(site: Server, *names: str) -> None:
     """Register each name at an address that nobody has."""
-    ask = "import urllib.request as u; u.urlopen(u.Request('http://localhost:8500/v1/agent/service/register', {}, method='PUT'))"
+    ask = (
+        "import urllib.request as u; u.urlopen(u.Request('http://localhost:8500/v1/agent/service/register', {},"
+        " method='PUT'))"
+    )
     for name in names:
         entry = {"ID": f"{name}-gone", "Name": name, "Address": "192.0.2.9", "Port": 8080, "Tags": []}
-        assert site.container("consul").exec_run(["python3", "-c", ask.format(json.dumps(entry).encode())]).exit_code == 0
+        assert (
+            site.container("consul").exec_run(["python3", "-c", ask.format(json.dumps(entry).encode())]).exit_code == 0
+        )
 
 
 def wait_with_registry(site: Server, timeout: int) -> Run:
@@ -716,7 +722,9 @@ def test_what_containers_that_are_gone_have_registered_is_taken_back(site: Serve
 
 
 def test_a_registration_that_becomes_stale_while_something_is_lacking_is_taken_back_too(site: Server) -> None:
-    registered = "import urllib.request as u; print(u.urlopen('http://localhost:8500/v1/catalog/service/referencedata').read())"
+    registered = (
+        "import urllib.request as u; print(u.urlopen('http://localhost:8500/v1/catalog/service/referencedata').read())"
+    )
     with contextlib.closing(site.connect()) as connection, connection.cursor() as cursor:
         # As if a component were still migrating.
         cursor.execute("lock table auth.schema_version in access exclusive mode")
@@ -737,7 +745,9 @@ def test_a_registration_that_becomes_stale_while_something_is_lacking_is_taken_b
 def recreate(site: Server, boot: int, *arguments: str) -> list[Any]:
     """Recreate notification by itself, with a boot of so many seconds; its containers."""
     settings = site.project_src / "settings.env"
-    text = "".join(line for line in settings.read_text().splitlines(True) if not line.startswith("REHEARSAL_BOOT_SECONDS="))
+    text = "".join(
+        line for line in settings.read_text().splitlines(True) if not line.startswith("REHEARSAL_BOOT_SECONDS=")
+    )
     settings.write_text(text + f"REHEARSAL_BOOT_SECONDS={boot}\n")
     site.compose("rm", "--stop", "--force", "notification")
     site.compose("up", "--detach", "--no-deps", *arguments, "notification")
@@ -751,13 +761,18 @@ def address_of(container: Any) -> str:
 
 def registered(site: Server, name: str) -> list[tuple[str, str]]:
     """Address and id of each registration, in the order in which they were made."""
-    ask = f"import urllib.request as u; print(u.urlopen('http://localhost:8500/v1/catalog/service/{name}').read().decode())"
+    ask = (
+        "import urllib.request as u;"
+        f" print(u.urlopen('http://localhost:8500/v1/catalog/service/{name}').read().decode())"
+    )
     found = json.loads(site.container("consul").exec_run(["python3", "-c", ask]).output)
     return [(one["ServiceAddress"], one["ServiceID"]) for one in sorted(found, key=lambda one: one["CreateIndex"])]
 
 
 def ask_for(site: Server, seconds: float) -> list[int]:
-    """What notification's version page answers for so many seconds, asked by so many at once that both workers of nginx are."""
+    """What notification's version page answers for so many seconds, asked by so many at once that both workers of nginx
+    are.
+    """
     until = time.monotonic() + seconds
 
     def ask(_number: int) -> list[int]:
@@ -790,10 +805,13 @@ def test_what_nginx_remembers_of_several_servers_is_outlasted(site: Server) -> N
     try:
         containers = recreate(site, 9, "--scale", "notification=2")
         deployment.wait_until(
-            "their registrations", lambda: {one for one, _identity in registered(site, "notification")} >= set(map(address_of, containers)), 20
+            "their registrations",
+            lambda: {one for one, _identity in registered(site, "notification")} >= set(map(address_of, containers)),
+            20,
         )
         run = wait_with_registry(site, 50)
-        # The wait, one request after the other, meets one worker of nginx; the other finds both servers missing later, and says so longer.
+        # The wait, one request after the other, meets one worker of nginx; the other finds both servers missing later,
+        # and says so longer.
         time.sleep(3)
         assert 502 in ask_for(site, 2)
         result = run.result()

@@ -21,12 +21,16 @@ highlight_language = "YAML+Jinja"
 default_role = "any"
 nitpicky = True
 
-# What the pages refer to outside of them: Ansible's own documentation. A reference that leads nowhere is a warning, and fails the build;
+# What the pages refer to outside of them: Ansible's own documentation. A reference that leads nowhere is a warning, and
+# fails the build;
 # whether Ansible and community.docker have a module of that name is seen by `antsibull-docs lint-collection-docs`.
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
 OUTSIDE = {
     "action_plugins": ("plugins/action.html#action-plugins", "Action plugins"),
-    "ansible_configuration_settings": ("reference_appendices/config.html#ansible-configuration-settings", "Ansible Configuration Settings"),
+    "ansible_configuration_settings": (
+        "reference_appendices/config.html#ansible-configuration-settings",
+        "Ansible Configuration Settings",
+    ),
     "common_return_values": ("reference_appendices/common_return_values.html#common-return-values", "Return Values"),
 }
 MODULE = re.compile(r"<ansible_collections\.((?:ansible\.builtin|community\.docker)\.\w+)_module>")
@@ -41,7 +45,10 @@ def inventory() -> str:
         page = f"collections/{module.replace('.', '/')}_module.html#{label.replace('.', '-').replace('_', '-')}"
         references[label] = (page, f"{module} module")
     lines = "".join(f"{label} std:label -1 {page} {name}\n" for label, (page, name) in references.items())
-    head = "# Sphinx inventory version 2\n# Project: Ansible\n# Version: latest\n# The remainder of this file is compressed using zlib.\n"
+    head = (
+        "# Sphinx inventory version 2\n# Project: Ansible\n# Version: latest\n# The remainder of this file is"
+        " compressed using zlib.\n"
+    )
     (SITE / "ansible.inv").write_bytes(head.encode() + zlib.compress(lines.encode()))
     return str(SITE / "ansible.inv")
 

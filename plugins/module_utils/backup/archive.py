@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A dump of pg_dump's directory format, read without pg_restore: whose it is, when it was made, how many rows each table has in it."""
+"""A dump of pg_dump's directory format, read without pg_restore: whose it is, when it was made, how many rows each
+table has in it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ CLOCK_SLACK = 2.0
 
 
 class Listing(NamedTuple):
-    """What C(pg_restore --list) says: the archive's origin, and the dump's id of each table's data by the table's OID."""
+    """What C(pg_restore --list) says: the archive's origin, and the dump's id of each table's data by
+    the table's OID.
+    """
 
     database: str
     server_version: str
@@ -36,7 +40,8 @@ class Listing(NamedTuple):
 def parse_listing(text: str) -> Listing:
     """Read the output of C(pg_restore --list), made with the time zone UTC.
 
-    An entry reads C(<id>; <catalog oid> <oid> TABLE DATA <schema> <table> <owner>): the OID tells the table whatever its name is.
+    An entry reads C(<id>; <catalog oid> <oid> TABLE DATA <schema> <table> <owner>): the OID tells the table whatever
+    its name is.
     """
     head = dict(re.findall(r"^; +(dbname|Dumped from database version): (.*)$", text, re.MULTILINE))
     created = re.search(r"^; Archive created at (\d+-\d+-\d+ \d+:\d+:\d+) UTC$", text, re.MULTILINE)
@@ -50,7 +55,9 @@ def parse_listing(text: str) -> Listing:
 
 
 def origin_problems(listing: Listing, database: str, server_version: str, begin: float, end: float) -> List[str]:
-    """Return why an archive is not the one that was made of this database while its snapshot was held, from begin to end."""
+    """Return why an archive is not the one that was made of this database while its snapshot was held, from begin to
+    end.
+    """
     if listing.database != database:
         return [f"it is of the database {listing.database}, not of {database}"]
     if listing.server_version != server_version:
@@ -58,7 +65,8 @@ def origin_problems(listing: Listing, database: str, server_version: str, begin:
     if listing.created is None or not begin - CLOCK_SLACK <= listing.created <= end + CLOCK_SLACK:
         made = "at no known time" if listing.created is None else f"at {_clock(listing.created)}"
         return [
-            f"it was made {made}, not while this snapshot was held, from {_clock(begin)} to {_clock(end)}: it is of another snapshot"
+            f"it was made {made}, not while this snapshot was held, from {_clock(begin)} to {_clock(end)}: it is of"
+            " another snapshot"
         ]
     return []
 

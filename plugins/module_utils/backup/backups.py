@@ -4,8 +4,8 @@
 
 """The folder of a backup: begun with a draft, finished by a manifest, kept by count.
 
-C(<backup folder>/manifest.json) makes a folder a backup. C(draft.json) says that one is under way, or was when it was cut off, and of
-which deployment; it grows into the manifest.
+C(<backup folder>/manifest.json) makes a folder a backup. C(draft.json) says that one is under way, or was when it was
+cut off, and of which deployment; it grows into the manifest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def walk(folder: str) -> Tuple[Dict[str, int], Dict[str, str]]:
 
 
 def begin(folder: str, origin: Mapping[str, Any]) -> None:
-    """Make the folder of a new backup, for nobody else to look into; C(origin) says of which deployment and run it is."""
+    """Make the folder of a new backup, for nobody else to look into; C(origin) says of which deployment
+    and run it is.
+    """
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     os.mkdir(folder, 0o700)
     disk.write(os.path.join(folder, DRAFT), origin)
@@ -57,15 +59,17 @@ def copy(folder: str, part: str, source: str, paths: Sequence[str]) -> None:
     dest = os.path.join(folder, part)
     os.makedirs(dest, mode=0o700, exist_ok=True)
     # cp refuses what is in a folder that it has just copied.
-    outermost = [path for path in dict.fromkeys(paths) if not any(path.startswith(other.rstrip("/") + "/") for other in paths)]
+    outermost = [
+        path for path in dict.fromkeys(paths) if not any(path.startswith(other.rstrip("/") + "/") for other in paths)
+    ]
     if outermost:
         command = ["cp", "--archive", "--parents", "--", *outermost, dest]
         done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise OperationError(
-                f"The files of {source} were not all copied to {dest}: cp said: {said}. Every file of the deployment is expected in the"
-                " backup. What there is is no backup yet. Mend that and run again."
+                f"The files of {source} were not all copied to {dest}: cp said: {said}. Every file of the deployment is"
+                " expected in the backup. What there is is no backup yet. Mend that and run again."
             )
 
 
@@ -110,9 +114,11 @@ def sweep(backup_dir: str, project_src: str, end_work: Callable[[List[str]], Non
 
 
 def surplus(backups: Mapping[str, Mapping[str, Any]], project_src: str, run: Optional[str], keep: int) -> List[str]:
-    """Return the backups of a deployment that are too many, oldest first; never one of the run, which it may go back to.
+    """Return the backups of a deployment that are too many, oldest first; never one of the run, which it may go back
+    to.
 
-    C(backups) maps folders to manifests. Those of the run count, so that no more than C(keep) stay unless all are the run's.
+    C(backups) maps folders to manifests. Those of the run count, so that no more than C(keep) stay unless all are the
+    run's.
     """
     own = [folder for folder, manifest in backups.items() if source_of(manifest) == project_src]
     own.sort(key=lambda folder: str(backups[folder].get("created", "")))
@@ -126,7 +132,8 @@ def prune(backup_dir: str, project_src: str, run: Optional[str], keep: int) -> L
     found = {folder: disk.load(os.path.join(folder, MANIFEST)) for folder in folders}
     gone = surplus(found, project_src, run, keep)
     for folder in gone:
-        # Without its manifest it is no backup any more, also when the removal is cut short; with a draft the next run removes the rest.
+        # Without its manifest it is no backup any more, also when the removal is cut short; with a draft the next run
+        # removes the rest.
         os.replace(os.path.join(folder, MANIFEST), os.path.join(folder, DRAFT))
         shutil.rmtree(folder)
     return gone
@@ -135,7 +142,9 @@ def prune(backup_dir: str, project_src: str, run: Optional[str], keep: int) -> L
 def components_before(
     components: List[Mapping[str, Any]], answers: Mapping[str, str], histories: Mapping[str, List[str]]
 ) -> List[Dict[str, Any]]:
-    """Return the components as they were: the version that each answered, if it did, and the migrations in its history."""
+    """Return the components as they were: the version that each answered, if it did, and the migrations
+    in its history.
+    """
     before = []
     for one in components:
         entry = {key: value for key, value in one.items() if key != "version"}
@@ -167,7 +176,10 @@ def added_by(prepared: Optional[str], project_src: str, earlier: Sequence[Mappin
 
 def of_run(backup_dir: str, project_src: str, run: Optional[str]) -> List[Dict[str, Any]]:
     """Return the manifests of a deployment's backups that one run has made."""
-    found = [disk.load(os.path.join(backup_dir, name, MANIFEST)) for name in (os.listdir(backup_dir) if os.path.isdir(backup_dir) else [])]
+    found = [
+        disk.load(os.path.join(backup_dir, name, MANIFEST))
+        for name in (os.listdir(backup_dir) if os.path.isdir(backup_dir) else [])
+    ]
     return [manifest for manifest in found if source_of(manifest) == project_src and manifest.get("run") == run]
 
 
@@ -209,13 +221,16 @@ def read(folder: str) -> Tuple[Optional[Dict[str, Any]], List[str]]:
         return None, [f"{folder}/{MANIFEST} is no manifest of a backup"]
     if manifest.get("format") != FORMAT:
         return None, [
-            f"{folder}/{MANIFEST} has the format {manifest.get('format')}; this version of the collection reads {FORMAT}"
+            f"{folder}/{MANIFEST} has the format {manifest.get('format')}; this version of the collection reads"
+            f" {FORMAT}"
         ]
     return manifest, []
 
 
 def damages(folder: str, manifest: Mapping[str, Any]) -> List[str]:
-    """Return one sentence for each file that is not as the manifest says; contents are read only where the sizes are right."""
+    """Return one sentence for each file that is not as the manifest says; contents are read only where the sizes are
+    right.
+    """
     sizes, links = walk(folder)
     found = []
     for path, digest in sorted(manifest["checksums"].items()):
@@ -263,12 +278,16 @@ def verify(folder: str, run: Optional[str]) -> Dict[str, Any]:
     return {**result, **files_of(manifest or {})}
 
 
-def complete(folder: str, copies: Sequence[Mapping[str, Any]], told: Mapping[str, Any], prepared: Optional[str]) -> Dict[str, Any]:
-    """Copy files (C(part), C(source), C(paths)) into the folder and make it a backup; return the manifest. Raises OperationError."""
+def complete(
+    folder: str, copies: Sequence[Mapping[str, Any]], told: Mapping[str, Any], prepared: Optional[str]
+) -> Dict[str, Any]:
+    """Copy files (C(part), C(source), C(paths)) into the folder and make it a backup; return the manifest. Raises
+    OperationError.
+    """
     if os.path.exists(os.path.join(folder, MANIFEST)):
         raise OperationError(
-            f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever changed."
-            " Back up to another folder."
+            f"{folder} is a finished backup already; one without a manifest is expected, since no backup is ever"
+            " changed. Back up to another folder."
         )
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -279,13 +298,15 @@ def complete(folder: str, copies: Sequence[Mapping[str, Any]], told: Mapping[str
         return finish(folder, {**told, "added": added_by(prepared, source, earlier)} if source else told)
     except OSError as error:
         raise OperationError(
-            f"The backup in {folder} cannot be finished ({error.strerror}); room and the right to write there are expected."
-            " What there is is no backup yet. Mend that and run again."
+            f"The backup in {folder} cannot be finished ({error.strerror}); room and the right to write there are"
+            " expected. What there is is no backup yet. Mend that and run again."
         ) from error
 
 
 def prune_around(folder: str, manifest: Mapping[str, Any], keep: Optional[int]) -> Tuple[List[str], str]:
-    """Remove the oldest backups of this deployment beside the new one; return them, and why one could not be removed."""
+    """Remove the oldest backups of this deployment beside the new one; return them, and why one could
+    not be removed.
+    """
     source = source_of(manifest)
     if keep is None or not source:
         return [], ""

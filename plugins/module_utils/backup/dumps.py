@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which kind of dump a path is, and whether it was written to its end: a backup of this collection, or what pg_dump and pg_dumpall write."""
+"""Which kind of dump a path is, and whether it was written to its end: a backup of this collection, or what pg_dump and
+pg_dumpall write.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core.errors im
 BACKUP, DIRECTORY, CUSTOM, TAR, PLAIN, PLAIN_GZIP = "backup", "directory", "custom", "tar", "plain", "plain, gzip"
 PLAINS = (PLAIN, PLAIN_GZIP)
 EXPECTED = (
-    "A folder that the upgrade has backed up to, or what pg_dump (plain, -Fc, -Fd, -Ft) or pg_dumpall has written, plain SQL also with gzip,"
-    " is expected"
+    "A folder that the upgrade has backed up to, or what pg_dump (plain, -Fc, -Fd, -Ft) or pg_dumpall has written,"
+    " plain SQL also with gzip, is expected"
 )
 HEAD, TAIL, CHUNK = 1 << 13, 1 << 13, 1 << 20
 # What a database takes on the disk for a byte of its dump: indexes come back, and most dumps are compressed.
@@ -26,7 +28,9 @@ GROWTH = {BACKUP: 6, DIRECTORY: 6, CUSTOM: 6, TAR: 2, PLAIN: 2, PLAIN_GZIP: 2}
 
 
 class Dump(NamedTuple):
-    """A dump: where it is, its kind, its bytes (of a compressed text those that come out), and the manifest of a backup."""
+    """A dump: where it is, its kind, its bytes (of a compressed text those that come out), and the manifest of a
+    backup.
+    """
 
     path: str
     kind: str
@@ -44,7 +48,12 @@ class Dump(NamedTuple):
     def told(self) -> Dict[str, Any]:
         """Return what results and checks have of it."""
         keys = ("run", "release", "base_url", "created", "database", "tables")
-        return {"path": self.path, "kind": self.kind, "size": self.size, "manifest": {key: self.manifest[key] for key in keys if key in self.manifest}}
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "size": self.size,
+            "manifest": {key: self.manifest[key] for key in keys if key in self.manifest},
+        }
 
 
 def kind_of(head: bytes) -> str:
@@ -63,13 +72,17 @@ def complete(tail: bytes) -> bool:
 
 
 def look(path: str) -> Dump:
-    """Return what the dump is. Raises OperationError for what is none, or is not whole as far as its size and end tell."""
+    """Return what the dump is. Raises OperationError for what is none, or is not whole as far as its
+    size and end tell.
+    """
     path = os.path.realpath(path)
     try:
         return _folder(path) if os.path.isdir(path) else _file(path)
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or "it is cut off or damaged"
-        raise OperationError(f"The dump {path} cannot be read: {why}. {EXPECTED}. Nothing was changed; copy it anew.") from None
+        raise OperationError(
+            f"The dump {path} cannot be read: {why}. {EXPECTED}. Nothing was changed; copy it anew."
+        ) from None
 
 
 def _folder(path: str) -> Dump:
@@ -77,11 +90,20 @@ def _folder(path: str) -> Dump:
         manifest, problems = backups.read(path)
         if manifest is None or "tables" not in manifest:
             problems = problems or ["its database was backed up by the site itself"]
-            raise OperationError(f"The dump {path} cannot be restored: {'; '.join(problems)}. {EXPECTED}. Name another one.")
-        return Dump(path, BACKUP, sum(size for name, size in manifest["sizes"].items() if name.startswith("database/")), manifest)
+            raise OperationError(
+                f"The dump {path} cannot be restored: {'; '.join(problems)}. {EXPECTED}. Name another one."
+            )
+        return Dump(
+            path,
+            BACKUP,
+            sum(size for name, size in manifest["sizes"].items() if name.startswith("database/")),
+            manifest,
+        )
     if os.path.exists(os.path.join(path, "toc.dat")):
         return Dump(path, DIRECTORY, sum(backups.walk(path)[0].values()), {})
-    raise OperationError(f"The folder {path} is no dump: it has neither manifest.json nor toc.dat. {EXPECTED}. Name another one.")
+    raise OperationError(
+        f"The folder {path} is no dump: it has neither manifest.json nor toc.dat. {EXPECTED}. Name another one."
+    )
 
 
 def _file(path: str) -> Dump:
@@ -100,8 +122,8 @@ def _file(path: str) -> Dump:
     size, tail = _end(path, zipped)
     if not complete(tail):
         raise OperationError(
-            f"The dump {path} is cut off: its end does not say that it is complete, as pg_dump and pg_dumpall write at the end. A whole"
-            " dump is expected. Nothing was changed; copy or make it anew."
+            f"The dump {path} is cut off: its end does not say that it is complete, as pg_dump and pg_dumpall write at"
+            " the end. A whole dump is expected. Nothing was changed; copy or make it anew."
         )
     return Dump(path, PLAIN_GZIP if zipped else PLAIN, size, {})
 

@@ -32,7 +32,10 @@ def same(one: str, other: str) -> bool:
         first, second = os.lstat(one), os.lstat(other)
     except FileNotFoundError:
         return False
-    if stat.S_IFMT(first.st_mode) != stat.S_IFMT(second.st_mode) or (first.st_uid, first.st_gid) != (second.st_uid, second.st_gid):
+    if stat.S_IFMT(first.st_mode) != stat.S_IFMT(second.st_mode) or (first.st_uid, first.st_gid) != (
+        second.st_uid,
+        second.st_gid,
+    ):
         return False
     if stat.S_ISLNK(first.st_mode):
         return os.readlink(one) == os.readlink(other)
@@ -58,7 +61,8 @@ def added(backup: str, project_src: str) -> List[str]:
 def put_back(backup: str, project_src: str, aside: str) -> List[str]:
     """Put the deployed files of a backup back; what they replace is kept in C(aside). Return their paths.
 
-    The first one that is replaced is the one to keep: a second try finds what the first has put there. Raises OperationError.
+    The first one that is replaced is the one to keep: a second try finds what the first has put there. Raises
+    OperationError.
     """
     differing = []
     try:
@@ -78,8 +82,8 @@ def put_back(backup: str, project_src: str, aside: str) -> List[str]:
             os.unlink(os.path.join(project_src, path))
     except OSError as error:
         raise OperationError(
-            f"{error.filename} cannot be put back ({error.strerror}). The files before it are as they were backed up; the backup is whole."
-            " Correct that and run again."
+            f"{error.filename} cannot be put back ({error.strerror}). The files before it are as they were backed up;"
+            " the backup is whole. Correct that and run again."
         ) from error
     return differing
 

@@ -2,4 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is found before anything is changed: evidence, gathered; findings, pure functions of it; the table that says them."""
+"""What is found before anything is changed: evidence, gathered; findings, pure functions of it; the table that says
+them.
+"""

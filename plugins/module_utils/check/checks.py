@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every known trap: pure functions from facts (C(server.collect) and C(evidence.gather)) to findings. docs/checks.md lists them."""
+"""Every known trap: pure functions from facts (C(server.collect) and C(evidence.gather)) to findings. docs/checks.md
+lists them.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ def check_database_place(facts: Facts) -> Finding:
     """The database's files outlive its container; an anonymous volume does so only while nobody runs C(down)."""
     database = facts["database"]
     if database["error"] or not database.get("container"):
-        return Finding("database volume", OK, UNSEEN if database["error"] else "the database is outside this Compose project")
+        return Finding(
+            "database volume", OK, UNSEEN if database["error"] else "the database is outside this Compose project"
+        )
     mounts = ", ".join(f"{source[:12]} at {place}" for place, source in sorted(database["mounts"].items()))
     if not mounts:
         return Finding(
@@ -68,14 +70,22 @@ def check_release(facts: Facts) -> Finding:
     database, target = facts["database"], facts["release_target"]
     if database["error"]:
         return Finding(
-            "start release", REFUSED, "the schemas' histories cannot be read", "a database that answers", "See the check database."
+            "start release",
+            REFUSED,
+            "the schemas' histories cannot be read",
+            "a database that answers",
+            "See the check database.",
         )
     if facts["state"] == "target":
         return Finding("start release", OK, f"every schema, image and contact detail is at {target} already")
     if facts["release"] == target:
         left = [edit["summary"] for edit in facts["edits"]]
         left += [f"{name} runs {s['running_image']}" for name, s in sorted(facts["services"].items()) if s["stale"]]
-        left += [f"{database['users_without_details']} of {database['users']} users have no contact details"] if database["users_without_details"] else []
+        left += (
+            [f"{database['users_without_details']} of {database['users']} users have no contact details"]
+            if database["users_without_details"]
+            else []
+        )
         edited = facts["live"]["database"].get("differing_details")
         left += [f"{edited} have another e-mail address there than in referencedata, which is kept"] if edited else []
         return Finding(
@@ -83,8 +93,9 @@ def check_release(facts: Facts) -> Finding:
             WARNING,
             f"every schema is at {target} already, and not all is done: {'; '.join(left)}",
             "",
-            f"An upgrade that was begun by hand is brought to its end by the same steps: backup of {target} as it is, the rest, smoke test."
-            " What users changed there since is kept. The backup does not lead back to the release before: keep the one made by hand.",
+            f"An upgrade that was begun by hand is brought to its end by the same steps: backup of {target} as it is,"
+            " the rest, smoke test. What users changed there since is kept. The backup does not lead back to the"
+            " release before: keep the one made by hand.",
         )
     if facts["release"]:
         return Finding("start release", OK, f"every schema is at {facts['release']}")
@@ -98,29 +109,43 @@ def check_release(facts: Facts) -> Finding:
             f"Bring the server to {starts[-1]} first, with the procedure of that release.",
             histories_table(facts),
         )
-    found = f"an upgrade from {facts['begun_from']} to {target} was begun and is not finished: the schemas' histories are a mix"
+    found = (
+        f"an upgrade from {facts['begun_from']} to {target} was begun and is not finished: the schemas' histories are"
+        " a mix"
+    )
     if facts["without_way_back"]:
-        return Finding("start release", WARNING, found, "", "It goes forward without a way back, as openlmis_without_way_back says.", histories_table(facts))
+        return Finding(
+            "start release",
+            WARNING,
+            found,
+            "",
+            "It goes forward without a way back, as openlmis_without_way_back says.",
+            histories_table(facts),
+        )
     return Finding(
         "start release",
         REFUSED,
         found,
         f"{', '.join(starts)} or {target} throughout, so that there is a way back",
-        "Restore the backup from before it was begun, and the files with it, and run again. Where there is none: dump the database as it"
-        " is, and run again with openlmis_without_way_back=true, which goes forward from here.",
+        "Restore the backup from before it was begun, and the files with it, and run again. Where there is none: dump"
+        " the database as it is, and run again with openlmis_without_way_back=true, which goes forward from here.",
         histories_table(facts),
     )
 
 
 def histories_table(facts: Facts) -> Tuple[str, ...]:
-    """Return the histories as aligned lines: how many migrations each schema has, the newest, and of which release that is."""
+    """Return the histories as aligned lines: how many migrations each schema has, the newest, and of which release that
+    is.
+    """
     target = facts["release_target"]
     rows = [("schema", "applied", "newest", "is that of")]
     for name, history in sorted(facts["histories"].items()):
         missing = len(history["missing"])
         between = f"between releases: {missing} of {target}'s missing" if missing else f"more than {target}"
         between = between if history["applied"] else "nothing"
-        rows.append((name, str(history["applied"]), history["newest"] or "-", ", ".join(history["releases"]) or between))
+        rows.append(
+            (name, str(history["applied"]), history["newest"] or "-", ", ".join(history["releases"]) or between)
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return tuple("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]) for row in rows)
 
@@ -130,7 +155,10 @@ def check_failed_migrations(facts: Facts) -> Finding:
     failed = {name: h["failed"] for name, h in facts["histories"].items() if h["failed"]}
     if not failed:
         return Finding("failed migrations", OK, "no history has one" if facts["histories"] else UNSEEN)
-    told = "; ".join(f"{name}.schema_version has {listed(versions)} with success = false" for name, versions in sorted(failed.items()))
+    told = "; ".join(
+        f"{name}.schema_version has {listed(versions)} with success = false"
+        for name, versions in sorted(failed.items())
+    )
     return Finding(
         "failed migrations",
         REFUSED,
@@ -181,8 +209,8 @@ def check_auth_users(facts: Facts) -> Finding:
         REFUSED,
         f"{count} users of auth.auth_users have a referencedatauserid that is the id of another user there",
         "none, else the migration that sets id := referencedatauserid fails with the server offline",
-        "Give those other users new ids (SELECT b.username FROM auth.auth_users a JOIN auth.auth_users b ON a.referencedatauserid = b.id"
-        " AND a.id <> b.id).",
+        "Give those other users new ids (SELECT b.username FROM auth.auth_users a JOIN auth.auth_users b ON"
+        " a.referencedatauserid = b.id AND a.id <> b.id).",
     )
 
 
@@ -199,7 +227,9 @@ def check_privileges(facts: Facts) -> Finding:
         found.append(f"{user} may not read {listed(unreadable)}, and the dump would fail")
         remedies.append(f'GRANT SELECT on them (and USAGE on their schema) TO "{user}"')
     if not found:
-        return Finding("privileges", OK, "the role owns the components' tables and reads all others" if database else UNSEEN)
+        return Finding(
+            "privileges", OK, "the role owns the components' tables and reads all others" if database else UNSEEN
+        )
     return Finding(
         "privileges",
         REFUSED,
@@ -210,7 +240,9 @@ def check_privileges(facts: Facts) -> Finding:
 
 
 def check_way_back(facts: Facts) -> Finding:
-    """A rollback restores into a second database, and gives it the first one's name: that is known before there is no other way back."""
+    """A rollback restores into a second database, and gives it the first one's name: that is known before there is no
+    other way back.
+    """
     database, user, role = facts["database"], facts["database"].get("user"), facts["live"]["database"].get("way_back")
     if not role:
         return Finding("way back", OK, UNSEEN)
@@ -218,7 +250,10 @@ def check_way_back(facts: Facts) -> Finding:
     if not role["may_create_database"]:
         lacking.append(f'may not create databases (ALTER ROLE "{user}" CREATEDB)')
     if not role["owns_database"]:
-        lacking.append(f'does not own {database["name"]} (ALTER DATABASE "{database["name"]}" OWNER TO "{user}"), {role["owner"]} does')
+        lacking.append(
+            f'does not own {database["name"]} (ALTER DATABASE "{database["name"]}" OWNER TO "{user}"), {role["owner"]}'
+            " does"
+        )
     if not lacking:
         return Finding("way back", OK, "the role may restore the backup beside the database")
     return Finding(
@@ -226,7 +261,8 @@ def check_way_back(facts: Facts) -> Finding:
         WARNING,
         f"{user} {', and '.join(lacking)}: rollback-3.4.yml would be refused",
         "",
-        "Grant it for the time of the upgrade, or know how else you would restore the dump, or a snapshot of the provider's.",
+        "Grant it for the time of the upgrade, or know how else you would restore the dump, or a snapshot of the"
+        " provider's.",
     )
 
 
@@ -241,5 +277,6 @@ def check_sessions(facts: Facts) -> Finding:
         WARNING,
         told,
         "",
-        "A migration waits for the locks of a transaction that is still open then: end it before the window, or stop the program behind it.",
+        "A migration waits for the locks of a transaction that is still open then: end it before the window, or stop"
+        " the program behind it.",
     )

@@ -31,7 +31,9 @@ _UI_NAME = re.compile(r"(^|[-_/.])ui($|[-_:.])", re.IGNORECASE)
 def check_services(facts: Facts) -> Finding:
     """Every container of the project is known for what it is; none that matters is left out by what Compose renders."""
     services, left_out = facts["services"], facts["unrendered"]
-    outside = {name: one for name, one in left_out.items() if one["running"] and (one["component"] or one["uses_database"])}
+    outside = {
+        name: one for name, one in left_out.items() if one["running"] and (one["component"] or one["uses_database"])
+    }
     if outside:
         return _left_out(facts, outside)
     table = services_table(facts)
@@ -43,7 +45,10 @@ def check_services(facts: Facts) -> Finding:
     idle = sorted(name for name in left_out if name not in outside)
     if not strangers and not idle:
         return Finding("services", OK, found, details=table)
-    told = [f"{count} sessions from {address}, which is no container of this project" for address, count in strangers.items()]
+    told = [
+        f"{count} sessions from {address}, which is no container of this project"
+        for address, count in strangers.items()
+    ]
     told += [f"{listed(idle)} have containers, and Compose renders no such service"] if idle else []
     return Finding(
         "services",
@@ -67,12 +72,19 @@ def _left_out(facts: Facts, outside: Facts) -> Finding:
         remedies.append("See the check compose files: the containers were started with others.")
     elif lost:
         names = " ".join(facts["unrendered"][name]["container_name"] for name in lost)
-        remedies.append(f"Put {listed(lost)} back into the Compose file, or, when nobody needs them, remove them: docker rm --force {names}.")
-    what = [f"{name} ({one['image']}, {'a component' if one['component'] else 'which uses the database'})" for name, one in sorted(outside.items())]
+        remedies.append(
+            f"Put {listed(lost)} back into the Compose file, or, when nobody needs them, remove them: docker rm --force"
+            f" {names}."
+        )
+    what = [
+        f"{name} ({one['image']}, {'a component' if one['component'] else 'which uses the database'})"
+        for name, one in sorted(outside.items())
+    ]
     return Finding(
         "services",
         REFUSED,
-        f"{'; '.join(what)}: the container runs, and Compose renders no such service, so that it would go on during backup and migration",
+        f"{'; '.join(what)}: the container runs, and Compose renders no such service, so that it would go on during"
+        " backup and migration",
         "",
         " ".join(remedies),
         services_table(facts),
@@ -114,12 +126,17 @@ def check_profiles(facts: Facts) -> Finding:
         for name, profiles in sorted(bare.items())
     ]
     found += [
-        f"{name}'s container has it, and renders with {','.join(one['renders']) or 'no profile'}" for name, one in sorted(lost.items()) if name not in bare
+        f"{name}'s container has it, and renders with {','.join(one['renders']) or 'no profile'}"
+        for name, one in sorted(lost.items())
+        if name not in bare
     ]
     given = sorted({variable for one in lost.values() for variable in one["variables"]})
     remedies = []
     if given:
-        remedies.append(f"The shell that started the containers had {listed(given)} set, and this run has not: {compose_environment(facts)}.")
+        remedies.append(
+            f"The shell that started the containers had {listed(given)} set, and this run has not:"
+            f" {compose_environment(facts)}."
+        )
     if not given or set(bare) - set(lost):
         remedies.append(
             "Set spring_profiles_active=production in the settings file, and remove the entry that comes before it;"
@@ -166,7 +183,9 @@ def check_same_database(facts: Facts) -> Finding:
 
 
 def check_database_in_use(facts: Facts) -> Finding:
-    """The database that is backed up is the one that the components use: by what they render, and by their sessions in it."""
+    """The database that is backed up is the one that the components use: by what they render, and by their sessions in
+    it.
+    """
     here, named = facts["database"], facts["live"]["named"]
     if here["error"]:
         return Finding("database in use", OK, "not looked at, since the database does not answer")
@@ -185,7 +204,11 @@ def check_database_in_use(facts: Facts) -> Finding:
     other_url = [name for name in facts["live"]["started_elsewhere"] if name not in inside]
     elsewhere = {database: sorted(set(names) & set(keepers)) for database, names in here["elsewhere"].items()}
     found = [f"{listed(other_url)} were started with another DATABASE_URL than Compose renders"] if other_url else []
-    found += [f"sessions of {listed(names)} are in the database {database}" for database, names in sorted(elsewhere.items()) if names and not inside]
+    found += [
+        f"sessions of {listed(names)} are in the database {database}"
+        for database, names in sorted(elsewhere.items())
+        if names and not inside
+    ]
     if found:
         return Finding(
             "database in use",
@@ -196,7 +219,11 @@ def check_database_in_use(facts: Facts) -> Finding:
         )
     if inside:
         return Finding("database in use", OK, f"{place}: sessions of {listed(inside)} are in it")
-    started = "as the running components were started with, none of which has a session at this moment" if keepers else "as Compose renders it"
+    started = (
+        "as the running components were started with, none of which has a session at this moment"
+        if keepers
+        else "as Compose renders it"
+    )
     return Finding("database in use", OK, f"{place}, {started}")
 
 
@@ -216,7 +243,9 @@ def check_url_end(facts: Facts) -> Finding:
 
 
 def check_environment(facts: Facts) -> Finding:
-    """What Compose renders is what the containers were started with; a C($) changes its meaning from Compose v1 to v2."""
+    """What Compose renders is what the containers were started with; a C($) changes its meaning from
+    Compose v1 to v2.
+    """
     differing = facts["live"]["environment"]
     if not differing:
         return Finding("settings", OK, "Compose renders what the containers were started with")
@@ -228,7 +257,8 @@ def check_environment(facts: Facts) -> Finding:
             REFUSED,
             f"a value with a $ renders as another one than the containers have: {told}",
             "the same value, since Compose v2 replaces $name in files where v1 did not",
-            "Write every $ as $$, or put the value in single quotes; the containers' own values show with `docker inspect`.",
+            "Write every $ as $$, or put the value in single quotes; the containers' own values show with `docker"
+            " inspect`.",
         )
     unset = [one for one in differing if one["variable"] and one["variable"] not in PROFILES]
     if unset:
@@ -237,8 +267,8 @@ def check_environment(facts: Facts) -> Finding:
         return Finding(
             "settings",
             REFUSED,
-            f"{listed(names)} is not set here, and the shell that started the containers had it: without it Compose renders nothing for"
-            f" {'; '.join(one['key'] + ' of ' + listed(one['services']) for one in unset)}",
+            f"{listed(names)} is not set here, and the shell that started the containers had it: without it Compose"
+            f" renders nothing for {'; '.join(one['key'] + ' of ' + listed(one['services']) for one in unset)}",
             "",
             f"Export it before ansible-playbook, and hand it on: openlmis_compose_environment: {pasted(values)}.",
         )
@@ -259,7 +289,9 @@ def check_https(facts: Facts) -> Finding:
     """With REQUIRE_SSL nginx redirects every request that did not come by https."""
     services, base_url = facts["rendered"]["require_ssl"], facts["base_url"]
     if not services or not base_url or base_url.startswith("https:"):
-        return Finding("https", OK, "openlmis_base_url is what the server insists on" if services else "not insisted on")
+        return Finding(
+            "https", OK, "openlmis_base_url is what the server insists on" if services else "not insisted on"
+        )
     return Finding(
         "https",
         REFUSED,
@@ -270,7 +302,9 @@ def check_https(facts: Facts) -> Finding:
 
 
 def check_base_url(facts: Facts) -> Finding:
-    """Components call each other at BASE_URL, through nginx: they reach it, and the run waits and tests at the same address."""
+    """Components call each other at BASE_URL, through nginx: they reach it, and the run waits and tests at the same
+    address.
+    """
     rendered, unreached = facts["rendered"]["base_urls"], facts["live"]["unreached"]
     if unreached:
         return Finding(
@@ -278,9 +312,14 @@ def check_base_url(facts: Facts) -> Finding:
             REFUSED,
             unreached,
             "an answer, since components call each other there",
-            "See that nginx runs, that BASE_URL is right, and that a firewall lets containers reach this server's own address.",
+            "See that nginx runs, that BASE_URL is right, and that a firewall lets containers reach this server's own"
+            " address.",
         )
-    other = {url: services for url, services in rendered.items() if facts["base_url"] and url != facts["base_url"].rstrip("/")}
+    other = {
+        url: services
+        for url, services in rendered.items()
+        if facts["base_url"] and url != facts["base_url"].rstrip("/")
+    }
     if not other:
         return Finding("base URL", OK, "components reach each other there")
     told = "; ".join(f"{url} for {listed(services)}" for url, services in sorted(other.items()))
@@ -337,7 +376,9 @@ def user_interfaces(facts: Facts) -> List[str]:
         name
         for name, one in services.items()
         # The operator may have said that it is none.
-        if not one["component"] and name not in facts["named"] and (_UI_NAME.search(name) or _UI_NAME.search(one["image"]))
+        if not one["component"]
+        and name not in facts["named"]
+        and (_UI_NAME.search(name) or _UI_NAME.search(one["image"]))
     ]
 
 
@@ -347,7 +388,9 @@ def unknown_images(facts: Facts) -> List[str]:
     return sorted(
         name
         for name, one in services.items()
-        if name not in facts["images"] and (one["component"] or name in interfaces) and (one["target_image"] is None or not one["component"])
+        if name not in facts["images"]
+        and (one["component"] or name in interfaces)
+        and (one["target_image"] is None or not one["component"])
     )
 
 
@@ -360,7 +403,11 @@ def check_national_ui(facts: Facts) -> Finding:
     """A user interface of the country's own, from before the release, does not know the contact details' new place."""
     services, given, users = facts["services"], facts["images"], sorted(user_interfaces(facts))
     unknown = [name for name in users if name in unknown_images(facts)]
-    kept = [name for name in users if given.get(name) == "keep" or (facts["state"] == "start" and given.get(name) == services[name]["image"])]
+    kept = [
+        name
+        for name in users
+        if given.get(name) == "keep" or (facts["state"] == "start" and given.get(name) == services[name]["image"])
+    ]
     if unknown:
         told = ", ".join(f"{name} runs {services[name]['image']}" for name in unknown)
         unsaid = {name: facts["user_interface"] for name in unknown if not services[name]["ui"]}
@@ -368,10 +415,12 @@ def check_national_ui(facts: Facts) -> Finding:
         return Finding(
             "national UI",
             REFUSED,
-            f"{told}: a user interface of the site's own, and its build for {facts['release_target']} is not known here",
-            f"a build that asks the notification service for contact details, as {facts['user_interface']} of {facts['release_target']} does",
-            f"{what_it_is}Name its image: {images_to_name(facts)}. Where the one that runs knows the contact details' new place already, the"
-            " image is keep.",
+            f"{told}: a user interface of the site's own, and its build for {facts['release_target']} is not known"
+            " here",
+            f"a build that asks the notification service for contact details, as {facts['user_interface']} of"
+            f" {facts['release_target']} does",
+            f"{what_it_is}Name its image: {images_to_name(facts)}. Where the one that runs knows the contact details'"
+            " new place already, the image is keep.",
         )
     if kept:
         return Finding(
@@ -381,7 +430,9 @@ def check_national_ui(facts: Facts) -> Finding:
             "",
             "If it was built for an earlier release, user profiles will not show contact details.",
         )
-    return Finding("national UI", OK, f"{listed(users)}: of the release" if users else "this project has no user interface")
+    return Finding(
+        "national UI", OK, f"{listed(users)}: of the release" if users else "this project has no user interface"
+    )
 
 
 def check_tags(facts: Facts) -> Finding:
@@ -390,9 +441,12 @@ def check_tags(facts: Facts) -> Finding:
     if not moved:
         return Finding("moved tags", OK, "every tag still means the image that runs; the database's is never pulled")
     told = "; ".join(
-        f"{name} runs {one['runs'][:19]}, and {one['name']} means {one['means'][:19] or 'no image here'}" for name, one in sorted(moved.items())
+        f"{name} runs {one['runs'][:19]}, and {one['name']} means {one['means'][:19] or 'no image here'}"
+        for name, one in sorted(moved.items())
     )
-    name, one = next(((name, one) for name, one in sorted(moved.items()) if name == database), next(iter(sorted(moved.items()))))
+    name, one = next(
+        ((name, one) for name, one in sorted(moved.items()) if name == database), next(iter(sorted(moved.items())))
+    )
     remedy = f"Give the tag back to the image that runs: docker tag {one['runs'][:19]} {one['name']}."
     if name == database:
         return Finding("moved tags", REFUSED, told, "the image that the database's files were made with", remedy)
@@ -416,12 +470,16 @@ def check_restart_policy(facts: Facts) -> Finding:
 
 
 def check_next_deployment(facts: Facts) -> Finding:
-    """The next deployment puts the old versions onto the new database unless the change is committed where it takes its files from."""
+    """The next deployment puts the old versions onto the new database unless the change is committed where it takes its
+    files from.
+    """
     place = facts["live"]["deployed_from"]
     files = sorted({edit["path"].rpartition("/")[2] for edit in facts["edits"]})
     changed = f"{', '.join(files)} will change" if files else "no file will change"
     if not place["signs"]:
-        return Finding("next deployment", OK, f"{changed}; commit that wherever the next deployment takes its files from")
+        return Finding(
+            "next deployment", OK, f"{changed}; commit that wherever the next deployment takes its files from"
+        )
     return Finding(
         "next deployment",
         WARNING,
@@ -437,7 +495,9 @@ def check_real_people(facts: Facts) -> Finding:
         return Finding("real people", OK, "openlmis_staging is not set: this is the server that they use")
     mail, partners = facts["rendered"]["mail_hosts"], facts["live"]["database"].get("transfer_hosts", [])
     caught = set(facts.get("mail_hosts") or ())
-    found = [f"MAIL_HOST is {host} for {listed(services)}" for host, services in sorted(mail.items()) if host not in caught]
+    found = [
+        f"MAIL_HOST is {host} for {listed(services)}" for host, services in sorted(mail.items()) if host not in caught
+    ]
     found += [f"fulfillment.transfer_properties sends orders to {listed(partners)}"] if partners else []
     if not found:
         return Finding("real people", OK, "this staging server sends neither mail nor orders anywhere")
@@ -446,5 +506,6 @@ def check_real_people(facts: Facts) -> Finding:
         REFUSED,
         f"openlmis_staging is set, and {'; '.join(found)}",
         "a staging server from which nothing gets out",
-        "Set MAIL_HOST=localhost or name what catches mail in openlmis_rehearse_mail_hosts; make the database harmless with rehearse-3.4.yml.",
+        "Set MAIL_HOST=localhost or name what catches mail in openlmis_rehearse_mail_hosts; make the database harmless"
+        " with rehearse-3.4.yml.",
     )

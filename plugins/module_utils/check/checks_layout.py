@@ -55,16 +55,20 @@ def check_project_name(facts: Facts) -> Finding:
 
 
 def check_change(facts: Facts) -> Finding:
-    """After the edits Compose renders the release, safely, on the same database, and nothing else is another than before."""
+    """After the edits Compose renders the release, safely, on the same database, and nothing else is another than
+    before.
+    """
     outlook = facts["outlook"]
     after, strangers = outlook["after"], outlook["strangers"]
     if strangers:
         return Finding(
             "change of versions",
             REFUSED,
-            f"openlmis_images names {listed(strangers)}, which is no component by its image or name, so that nothing would be changed in it",
+            f"openlmis_images names {listed(strangers)}, which is no component by its image or name, so that nothing"
+            " would be changed in it",
             f"services that are components: {', '.join(outlook['components'])}",
-            f"Say what it is: openlmis_components: {pasted({**facts['named'], **dict.fromkeys(strangers, '<component>')})}.",
+            "Say what it is: openlmis_components:"
+            f" {pasted({**facts['named'], **dict.fromkeys(strangers, '<component>')})}.",
         )
     wrong = list(after["left"]) + [f"{one} would still run" for one in after["other"]]
     if wrong:
@@ -73,12 +77,17 @@ def check_change(facts: Facts) -> Finding:
             REFUSED,
             f"after the change of the files there would be left: {'; '.join(wrong)}",
             "files that Compose renders as the new release",
-            "The version is set in a way that cannot be edited here (an included file, a variable of the environment). Set it there, or prepare the"
-            " files yourself: openlmis_target_files.",
+            "The version is set in a way that cannot be edited here (an included file, a variable of the environment)."
+            " Set it there, or prepare the files yourself: openlmis_target_files.",
         )
     # Edits do not touch these; prepared files may.
-    unsafe = [f"{name} would start without the profile production and DROP its whole schema" for name in after["unprotected"]]
-    unsafe += [f"{name} would have another DATABASE_URL, POSTGRES_USER or POSTGRES_PASSWORD" for name in after["other_database"]]
+    unsafe = [
+        f"{name} would start without the profile production and DROP its whole schema" for name in after["unprotected"]
+    ]
+    unsafe += [
+        f"{name} would have another DATABASE_URL, POSTGRES_USER or POSTGRES_PASSWORD"
+        for name in after["other_database"]
+    ]
     if unsafe:
         return Finding(
             "change of versions",
@@ -88,7 +97,9 @@ def check_change(facts: Facts) -> Finding:
             "Correct the prepared files.",
         )
     return _side_effects(facts) or Finding(
-        "change of versions", OK, f"{after['changes']} changes lead to the release" if after["changes"] else "the files are at the release"
+        "change of versions",
+        OK,
+        f"{after['changes']} changes lead to the release" if after["changes"] else "the files are at the release",
     )
 
 
@@ -101,19 +112,32 @@ def _side_effects(facts: Facts) -> Optional[Finding]:
     if not differences:
         return None
     if not serious:
-        return Finding("change of versions", WARNING, f"the prepared files change besides: {told}", "", "See that this is meant.")
+        return Finding(
+            "change of versions", WARNING, f"the prepared files change besides: {told}", "", "See that this is meant."
+        )
     if prepared:
         return Finding(
-            "change of versions", REFUSED, f"the prepared files change the database's service: {told}", "the database as it is", "Leave it as it is in them."
+            "change of versions",
+            REFUSED,
+            f"the prepared files change the database's service: {told}",
+            "the database as it is",
+            "Leave it as it is in them.",
         )
     images = {one["service"]: one["before"] for one in serious if one["place"] == "image"}
-    remedy = f"Write the image without that variable: {'; '.join(f'image: {image} for {name}' for name, image in images.items())}." if images else ""
+    remedy = (
+        "Write the image without that variable:"
+        f" {'; '.join(f'image: {image} for {name}' for name, image in images.items())}."
+        if images
+        else ""
+    )
     return Finding(
         "change of versions",
         REFUSED,
         f"the change of versions would change more than the release asks for: {told}",
         "",
-        remedy or "Set these without the variables that hold the versions, or prepare the files yourself: openlmis_target_files.",
+        remedy
+        or "Set these without the variables that hold the versions, or prepare the files yourself:"
+        " openlmis_target_files.",
     )
 
 

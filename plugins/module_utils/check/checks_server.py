@@ -19,7 +19,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.check.finding 
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import engine
 
-# A container that was started again by its policy this often, and came up less than this many seconds ago, is in a loop.
+# A container that was started again by its policy this often, and came up less than this many seconds ago, is in a
+# loop.
 LOOP_RESTARTS, LOOP_SECONDS = 2, 600
 ELSEWHERE = "not looked at: the Docker Engine is on another host"
 
@@ -38,7 +39,9 @@ def check_docker(facts: Facts) -> Finding:
     """Docker Engine and Compose are as new as this runbook was tried with."""
     told, minimum = facts["docker"], (engine.MINIMUM_ENGINE, engine.MINIMUM_COMPOSE)
     found = f"Docker Engine {told['engine']}, Compose {told['compose']}"
-    if all(version_tuple(one) >= version_tuple(wanted) for one, wanted in zip((told["engine"], told["compose"]), minimum)):
+    if all(
+        version_tuple(one) >= version_tuple(wanted) for one, wanted in zip((told["engine"], told["compose"]), minimum)
+    ):
         return Finding("docker", OK, found)
     return Finding(
         "docker",
@@ -50,7 +53,9 @@ def check_docker(facts: Facts) -> Finding:
 
 
 def _begun(facts: Facts) -> bool:
-    """Tell whether somebody has begun the upgrade by hand: then not all needs to run before it is brought to its end."""
+    """Tell whether somebody has begun the upgrade by hand: then not all needs to run before it is
+    brought to its end.
+    """
     return facts["release"] in (None, facts["release_target"])
 
 
@@ -63,7 +68,9 @@ def check_containers(facts: Facts) -> Finding:
     for name, service in sorted(needed.items()):
         up = facts["live"]["seconds_up"].get(name, LOOP_SECONDS)
         if service["status"] != "running":
-            bad.append(f"{name} is {service['status']}" + (", killed for want of memory" if service["oom_killed"] else ""))
+            bad.append(
+                f"{name} is {service['status']}" + (", killed for want of memory" if service["oom_killed"] else "")
+            )
         elif service["restart_count"] > LOOP_RESTARTS and up < LOOP_SECONDS:
             bad.append(f"{name} restarts again and again: {service['restart_count']} times, the last {up} s ago")
     if not bad:
@@ -80,7 +87,9 @@ def check_containers(facts: Facts) -> Finding:
 
 
 def check_answers(facts: Facts) -> Finding:
-    """Each component answers with a version, and the UI has its program: C(/) and C(/api/health) say nothing of that."""
+    """Each component answers with a version, and the UI has its program: C(/) and C(/api/health) say
+    nothing of that.
+    """
     answers, page = facts["live"]["answers"], facts["live"]["ui_problem"]
     bad = [f"{name}: {one['problem']}" for name, one in sorted(answers.items()) if one["problem"]]
     bad += [page] if page else []
@@ -95,8 +104,8 @@ def check_answers(facts: Facts) -> Finding:
         REFUSED,
         "; ".join(bad),
         "every component's version, and an openlmis.js that is not empty",
-        "Look at the logs of those services, of nginx and of consul: a healthy server is expected before an upgrade. An empty openlmis.js"
-        " means that the user interface found no network when it started; the new one needs it, too.",
+        "Look at the logs of those services, of nginx and of consul: a healthy server is expected before an upgrade. An"
+        " empty openlmis.js means that the user interface found no network when it started; the new one needs it, too.",
     )
 
 
@@ -127,9 +136,11 @@ def check_made_anew(facts: Facts) -> Finding:
     return Finding(
         "containers made anew",
         WARNING,
-        f"at the first start Compose {compose} makes these anew, since it was another that made them, or their configuration has changed: {told}",
+        f"at the first start Compose {compose} makes these anew, since it was another that made them, or their"
+        f" configuration has changed: {told}",
         "",
-        "Volumes stay, what is written elsewhere in them does not. Nothing to do: the database is started before all others.",
+        "Volumes stay, what is written elsewhere in them does not. Nothing to do: the database is started before all"
+        " others.",
     )
 
 
@@ -142,7 +153,9 @@ def check_names(facts: Facts) -> Finding:
     return Finding(
         "container names",
         REFUSED,
-        "; ".join(f"{name} would be called as a container that is there: {told}" for name, told in sorted(taken.items())),
+        "; ".join(
+            f"{name} would be called as a container that is there: {told}" for name, told in sorted(taken.items())
+        ),
         "",
         f"Remove or rename what nobody needs: docker rm {names}; or give these services another container_name.",
     )
@@ -153,34 +166,49 @@ def check_copy(facts: Facts) -> Finding:
     problem = facts["live"]["copied"]
     if problem:
         return Finding("copy of the files", REFUSED, problem)
-    return Finding("copy of the files", OK, f"{len(facts['project']['deployed'])} files and folders were copied, and the copy removed")
+    return Finding(
+        "copy of the files",
+        OK,
+        f"{len(facts['project']['deployed'])} files and folders were copied, and the copy removed",
+    )
 
 
 def check_container_files(facts: Facts) -> Finding:
-    """What was written into a container itself, or into an anonymous volume, is not in the container that takes its place."""
+    """What was written into a container itself, or into an anonymous volume, is not in the container that takes its
+    place.
+    """
     anew = facts["live"]["made_anew"]
-    files: Dict[str, List[str]] = {name: paths for name, paths in facts["live"]["container_files"].items() if name not in facts["discard_files"]}
+    files: Dict[str, List[str]] = {
+        name: paths for name, paths in facts["live"]["container_files"].items() if name not in facts["discard_files"]
+    }
     lost = {name: paths for name, paths in files.items() if name in anew}
     if lost:
         return Finding(
             "data in containers",
             REFUSED,
-            "; ".join(f"{name} holds {listed(paths)} in the container itself, which is made anew" for name, paths in sorted(lost.items())),
+            "; ".join(
+                f"{name} holds {listed(paths)} in the container itself, which is made anew"
+                for name, paths in sorted(lost.items())
+            ),
             "data in volumes",
-            f"Copy them out with `docker cp` and give the service a volume there; or, when nobody needs them, set"
+            "Copy them out with `docker cp` and give the service a volume there; or, when nobody needs them, set"
             f" openlmis_discard_container_files: [{', '.join([*facts['discard_files'], *sorted(lost)])}].",
         )
     volumes = facts["live"]["volume_files"]
     told = [f"{name} holds {listed(paths)} in the container itself" for name, paths in sorted(files.items())]
-    told += [f"{name} holds files in the anonymous volume {volume[:12]}" for name, volume in sorted(volumes.items()) if name not in facts["discard_files"]]
+    told += [
+        f"{name} holds files in the anonymous volume {volume[:12]}"
+        for name, volume in sorted(volumes.items())
+        if name not in facts["discard_files"]
+    ]
     if told:
         return Finding(
             "data in containers",
             WARNING,
             "; ".join(told),
             "",
-            "These containers are replaced: copy out with `docker cp` what somebody needs. An anonymous volume stays, but the new container"
-            " has another one.",
+            "These containers are replaced: copy out with `docker cp` what somebody needs. An anonymous volume stays,"
+            " but the new container has another one.",
         )
     return Finding("data in containers", OK, "none in what is replaced")
 
@@ -199,7 +227,8 @@ def check_memory(facts: Facts) -> Finding:
         WARNING,
         found,
         "",
-        "Migrations need memory, and the kernel ends what asks for too much: stop what else runs here, or add swap, before the window.",
+        "Migrations need memory, and the kernel ends what asks for too much: stop what else runs here, or add swap,"
+        " before the window.",
     )
 
 
@@ -217,7 +246,8 @@ def check_room(facts: Facts) -> Finding:
         REFUSED,
         "; ".join(bad),
         "room for all of it at once, since how far a dump shrinks is not known before",
-        "Make room (`docker image prune` for images that no container uses), or set openlmis_backup_dir to another disk.",
+        "Make room (`docker image prune` for images that no container uses), or set openlmis_backup_dir to another"
+        " disk.",
     )
 
 

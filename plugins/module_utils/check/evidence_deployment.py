@@ -32,7 +32,9 @@ def rendered(seen: server.Look, unrendered: Sequence[str]) -> Dict[str, Any]:
         "without_url": [service.name for service in keepers if not service.data_source.url],
         "url_ends": by_value((url_end(service.data_source.url), service.name) for service in keepers),
         "require_ssl": [one.name for one in seen.services if one.environment.get("REQUIRE_SSL", "").lower() == "true"],
-        "base_urls": by_value((one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component),
+        "base_urls": by_value(
+            (one.environment.get("BASE_URL", "").rstrip("/"), one.name) for one in seen.services if one.component
+        ),
         "mail_hosts": mail_of(seen.services),
         "moved_tags": moved_tags(seen),
         "included_by": included_by(seen, unrendered),
@@ -40,11 +42,15 @@ def rendered(seen: server.Look, unrendered: Sequence[str]) -> Dict[str, Any]:
 
 
 def profiles(seen: server.Look) -> Dict[str, List[str]]:
-    """Return the Spring profiles that each service would start with; what its image sets counts where nothing else does."""
+    """Return the Spring profiles that each service would start with; what its image sets counts where nothing else
+    does.
+    """
     present, found = deployment.on_host(seen.client), {}
     for service in seen.services:
         image = present.get(deployment.full_name(service.image))
-        own = (seen.client.api.inspect_image(image)["Config"].get("Env") or []) if image and not service.profiles else []
+        own = (
+            (seen.client.api.inspect_image(image)["Config"].get("Env") or []) if image and not service.profiles else []
+        )
         baked = dict(one.partition("=")[::2] for one in own)
         found[service.name] = service._replace(environment={**baked, **service.environment}).profiles
     return found
@@ -63,13 +69,19 @@ def lost_profiles(seen: server.Look, starts_with: Mapping[str, Sequence[str]]) -
         config = container.attrs["Config"]
         has = spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))
         if "production" in spring.profiles(has):
-            referred = unset_variables(seen.raw["services"].get(service.name, {}).get("environment"), service.environment)
-            found[service.name] = {"renders": list(starts_with[service.name]), "variables": [referred[key] for key in PROFILE_KEYS if key in referred]}
+            referred = unset_variables(
+                seen.raw["services"].get(service.name, {}).get("environment"), service.environment
+            )
+            found[service.name] = {
+                "renders": list(starts_with[service.name]),
+                "variables": [referred[key] for key in PROFILE_KEYS if key in referred],
+            }
     return found
 
 
 def started_elsewhere(seen: server.Look) -> List[str]:
-    """Return the components that keep a schema and whose container was started on another database than Compose renders.
+    """Return the components that keep a schema and whose container was started on another database than Compose
+    renders.
 
     Parameters of the URL may differ: a site adds some, and starts its components again with the upgrade.
     """
@@ -79,7 +91,9 @@ def started_elsewhere(seen: server.Look) -> List[str]:
         if container is None or not service.schema or container.status != "running":
             continue
         config = container.attrs["Config"]
-        had = spring.data_source(spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))).url
+        had = spring.data_source(
+            spring.Given(environment_of(config), spring.words_of(config.get("Entrypoint"), config.get("Cmd")))
+        ).url
         if had and place_of(had) != place_of(service.data_source.url):
             found.append(service.name)
     return found
@@ -100,10 +114,14 @@ def environment_of(config: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def unset_variables(raw: Any, values: Mapping[str, str]) -> Dict[str, str]:
-    """Return the variables, by the key of C(environment), that a service's entries consist of and that render as nothing."""
+    """Return the variables, by the key of C(environment), that a service's entries consist of and that render as
+    nothing.
+    """
     entries = dict(one.partition("=")[::2] for one in raw) if isinstance(raw, list) else dict(raw or {})
     # An entry without a value is taken from the environment by its own name.
-    named = {key: deployment.variable_of(str(value)) if value not in (None, "") else key for key, value in entries.items()}
+    named = {
+        key: deployment.variable_of(str(value)) if value not in (None, "") else key for key, value in entries.items()
+    }
     return {key: name for key, name in named.items() if name and not values.get(key)}
 
 
@@ -126,7 +144,9 @@ def by_value(pairs: Iterable[Tuple[str, str]]) -> Dict[str, List[str]]:
 
 
 def url_end(url: str) -> str:
-    """Return the parameter at the end of a database URL when it is one that must not be spoilt; only of sslmode with its value."""
+    """Return the parameter at the end of a database URL when it is one that must not be spoilt; only of sslmode with
+    its value.
+    """
     name, _equals, value = url.partition("?")[2].rpartition("&")[2].partition("=")
     if not name.lower().startswith("ssl") and name not in ("user", "password", "currentSchema", "targetServerType"):
         return ""
@@ -134,7 +154,9 @@ def url_end(url: str) -> str:
 
 
 def mail_of(services: Sequence[deployment.Service]) -> Dict[str, List[str]]:
-    """Return the services by the mail host outside this server that they use; of every service, since a site's own sends mail as well."""
+    """Return the services by the mail host outside this server that they use; of every service, since a site's own
+    sends mail as well.
+    """
     return by_value((outside(host, services), one.name) for one in services for host in mail_hosts(one))
 
 
@@ -151,7 +173,9 @@ def outside(host: str, services: Sequence[deployment.Service]) -> str:
 
 
 def places(service: str, keys: Sequence[str], raw: Mapping[str, Any], texts: Mapping[str, str], src: str) -> List[str]:
-    """Return where a service's variable is set, file and line, what counts first: C(environment) outranks C(env_file)."""
+    """Return where a service's variable is set, file and line, what counts first: C(environment)
+    outranks C(env_file).
+    """
     facts = raw.get("services", {}).get(service, {})
     # A list where Compose has merged several files, else a mapping.
     own = {one.partition("=")[0] for one in facts.get("environment") or {}}
@@ -188,7 +212,9 @@ def service_lines(text: str, service: str) -> Iterator[Tuple[int, str]]:
 
 
 def moved_tags(seen: server.Look) -> Dict[str, Dict[str, str]]:
-    """Return the services that start again from their tag, or stay, and whose tag means another image than the container runs."""
+    """Return the services that start again from their tag, or stay, and whose tag means another image than the
+    container runs.
+    """
     present, found = deployment.on_host(seen.client), {}
     for service in seen.services:
         container = seen.project.service(service.name)
@@ -220,7 +246,9 @@ def environment_differences(seen: server.Look) -> List[Dict[str, Any]]:
             if value is None or has.get(key) in (str(value), str(value).replace("$$", "$")):
                 continue
             place = next(iter(places(service.name, [key], seen.raw, texts, seen.src)), "")
-            one = found.setdefault((key, place), {"key": key, "place": place, "services": [], "dollar": False, "variable": ""})
+            one = found.setdefault(
+                (key, place), {"key": key, "place": place, "services": [], "dollar": False, "variable": ""}
+            )
             one["services"].append(service.name)
             one["dollar"] = one["dollar"] or "$" in has.get(key, "")
             one["variable"] = one["variable"] or (referred.get(key, "") if has.get(key) else "")

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What only the check asks of containers, of the site over HTTP, and of the host. Nothing is changed, and no secret is in the result."""
+"""What only the check asks of containers, of the site over HTTP, and of the host. Nothing is changed, and no secret is
+in the result.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.release.web im
 
 NO_USER = "00000000-0000-0000-0000-000000000000"
 # Where programs leave what nobody misses; the last is the number under which a component registers.
-NOISE = re.compile(r"^/(tmp|run|proc|sys|dev|etc|usr|root|bin|s?lib(64)?|var/(run|log|tmp|cache|lib/(apt|dpkg)))/|\.(pid|lock|log|pyc)$|/\.consul_service_id~$")
+NOISE = re.compile(
+    r"^/(tmp|run|proc|sys|dev|etc|usr|root|bin|s?lib(64)?|var/(run|log|tmp|cache|lib/(apt|dpkg)))/|\.(pid|lock|log|pyc)$|/\.consul_service_id~$"
+)
 FILES_SEEN = 5000
 # What a JVM takes besides its heap, and the heap of one that names none.
 JVM_OVERHEAD, JVM_HEAP = 128 << 20, 512 << 20
@@ -53,18 +57,23 @@ def seconds_up(project: compose.Project, now: float) -> Dict[str, int]:
 
 
 def made_anew(seen: server.Look) -> Dict[str, str]:
-    """Return those services that an upgrade leaves alone and Compose would make anew, with the version of Compose that made them."""
+    """Return those services that an upgrade leaves alone and Compose would make anew, with the version of Compose that
+    made them.
+    """
     kept = [one.name for one in seen.services if not one.stopped_for_upgrade and seen.project.service(one.name)]
     said = deployment.dry_run(seen.src, seen.files, seen.project.name, kept) if kept else ""
     names = set(re.findall(r"Container (\S+)\s+Recreate$", said, re.MULTILINE))
     containers = {name: seen.project.service(name) for name in kept}
     made_by = {name: one.labels.get(compose.LABEL + "version", "?") for name, one in containers.items()}
     # On a network of Compose before 1.21 the trial itself fails.
-    return {name: version for name, version in made_by.items() if containers[name].name in names or version.startswith("1.")}
+    return {
+        name: version for name, version in made_by.items() if containers[name].name in names or version.startswith("1.")
+    }
 
 
 def names_taken(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str]:
-    """Return the names that Compose gives the services' containers and that containers of somebody else have, with these.
+    """Return the names that Compose gives the services' containers and that containers of somebody else have, with
+    these.
 
     Those of the services that the release adds are among them.
     """
@@ -76,7 +85,9 @@ def names_taken(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str]
     for row in everybody:
         labels = row.get("Labels") or {}
         if labels.get(compose.LABEL + "project") != seen.project.name:
-            taken.update({name.lstrip("/"): labels.get(compose.LABEL + "project", "") for name in row.get("Names") or []})
+            taken.update(
+                {name.lstrip("/"): labels.get(compose.LABEL + "project", "") for name in row.get("Names") or []}
+            )
     found = {}
     added: Dict[str, Any] = {name: {} for name in edits.added_services(seen.services, release)}
     for name, service in {**added, **seen.rendered.get("services", {})}.items():
@@ -87,11 +98,16 @@ def names_taken(seen: server.Look, release: Mapping[str, Any]) -> Dict[str, str]
 
 
 def copied(facts: Mapping[str, Any], backup_dir: str) -> str:
-    """Try to copy the deployed files as the backup does, and throw the copy away; return why it fails, empty when it does not."""
+    """Try to copy the deployed files as the backup does, and throw the copy away; return why it fails, empty when it
+    does not.
+    """
     project = facts["project"]
     with tempfile.TemporaryDirectory(prefix=".openlmis-trial-", dir=writable(disk.existing(backup_dir))) as place:
         try:
-            for part, source, paths in (("files", project["src"], project["deployed"]), ("outside", "/", project["deployed_outside"])):
+            for part, source, paths in (
+                ("files", project["src"], project["deployed"]),
+                ("outside", "/", project["deployed_outside"]),
+            ):
                 backups.copy(place, part, source, [os.path.relpath(one, source) for one in paths])
         except OperationError as error:
             return str(error).replace(place, "the backup")
@@ -112,7 +128,13 @@ def container_files(seen: server.Look, anew: Mapping[str, str]) -> Dict[str, Lis
         if container is None or not keeps:
             continue
         layer = ((container.attrs.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir", "")
-        paths = written(layer) if layer and os.access(layer, os.R_OK | os.X_OK) else changed(container) if service.name in anew else []
+        paths = (
+            written(layer)
+            if layer and os.access(layer, os.R_OK | os.X_OK)
+            else changed(container)
+            if service.name in anew
+            else []
+        )
         # Docker makes an empty file where a file or a socket of the host is mounted.
         mounted = {mount.get("Destination") for mount in container.attrs.get("Mounts") or []}
         paths = [path for path in paths if not NOISE.search(path) and path not in mounted]
@@ -167,13 +189,17 @@ def stale_registrations(seen: server.Look, release: Mapping[str, Any]) -> Dict[s
 
 
 def unreached(seen: server.Look) -> str:
-    """Return which component does not reach the BASE_URL that it renders, and why; empty when all do, or nobody may be asked."""
+    """Return which component does not reach the BASE_URL that it renders, and why; empty when all do, or nobody may be
+    asked.
+    """
     everybody = [container.attrs for container in seen.project.containers]
     for service in seen.services if os.geteuid() == 0 else ():
         container, url = seen.project.service(service.name), service.environment.get("BASE_URL", "")
         if service.component and url and container is not None and container.status == "running":
             pid, name = container.attrs["State"]["Pid"], reach.urlsplit(url).hostname or ""
-            addresses = reach.hosts_entry(name, reach.container_hosts(pid)) or reach.alias_addresses(name, container.attrs, everybody)
+            addresses = reach.hosts_entry(name, reach.container_hosts(pid)) or reach.alias_addresses(
+                name, container.attrs, everybody
+            )
             problem = reach.problem(url, addresses, pid, timeout=5)
             if problem:
                 return f"the container of {service.name} does not reach BASE_URL, {url}: {problem}"
@@ -184,7 +210,9 @@ def unreached(seen: server.Look) -> str:
 
 
 def ask_site(params: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Return what each component answers at its path, whether the UI has its program, and whether the administrator logs in."""
+    """Return what each component answers at its path, whether the UI has its program, and whether the administrator
+    logs in.
+    """
     username = params["admin_username"]
     if not params["base_url"]:
         problem = "openlmis_base_url, openlmis_admin_username and openlmis_admin_password are not set"
@@ -194,11 +222,17 @@ def ask_site(params: Mapping[str, Any], components: Sequence[Mapping[str, Any]])
     if page.status is None:
         # Nobody answers there: asking for everything would wait for everything.
         login = {"username": username, "problem": f"cannot log in at {params['base_url']}: it {page.says()}"}
-        return {"answers": {one["name"]: {"version": "", "problem": page.says()} for one in components}, "ui_problem": "", "login": login}
+        return {
+            "answers": {one["name"]: {"version": "", "problem": page.says()} for one in components},
+            "ui_problem": "",
+            "login": login,
+        }
     with ThreadPoolExecutor(4) as pool:
         said = list(pool.map(lambda component: site.version(component["path"]), components))
     return {
-        "answers": {one["name"]: {"version": answer.version, "problem": answer.problem} for one, answer in zip(components, said)},
+        "answers": {
+            one["name"]: {"version": answer.version, "problem": answer.problem} for one, answer in zip(components, said)
+        },
         "ui_problem": ui_problem(site, page),
         "login": {"username": username, "problem": login_problem(site, params)},
     }
@@ -239,7 +273,12 @@ def memory(seen: server.Look, facts: Mapping[str, Any]) -> Dict[str, int]:
         if service.name in components:
             wanted += heap(service.environment.get("JAVA_OPTS", "")) + JVM_OVERHEAD
             held += resident(seen.project.service(service.name))
-    return {"available": told["MemAvailable"] + told.get("SwapFree", 0), "held": held, "wanted": wanted, "jvms": len(components)}
+    return {
+        "available": told["MemAvailable"] + told.get("SwapFree", 0),
+        "held": held,
+        "wanted": wanted,
+        "jvms": len(components),
+    }
 
 
 def heap(options: str) -> int:
@@ -267,10 +306,16 @@ def room(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
     container = seen.project.host(facts["database"].get("host") or "")
     for mount in (container.attrs.get("Mounts") or []) if container is not None else []:
         if "postgres" in mount.get("Destination", "") and os.path.isdir(mount.get("Source", "")):
-            needs.append(("a second database, for the proof or to roll back", mount["Source"], facts["database"]["size"]))
+            needs.append(
+                ("a second database, for the proof or to roll back", mount["Source"], facts["database"]["size"])
+            )
             break
     if facts["images_to_pull"]:
-        sizes = {deployment.split_image(tag)[0]: image["Size"] for image in seen.client.api.images() for tag in image["RepoTags"] or []}
+        sizes = {
+            deployment.split_image(tag)[0]: image["Size"]
+            for image in seen.client.api.images()
+            for tag in image["RepoTags"] or []
+        }
         size = sum(sizes.get(deployment.split_image(image)[0], IMAGE_SIZE) for image in facts["images_to_pull"])
         needs.append(("images", seen.client.info()["DockerRootDir"], size))
     return by_file_system(needs)
@@ -282,7 +327,9 @@ def room_for_dump(facts: Mapping[str, Any], params: Mapping[str, Any]) -> List[D
 
 
 def dump_needs(facts: Mapping[str, Any], params: Mapping[str, Any]) -> List[Tuple[str, str, int]]:
-    """Return what the dump needs: it is compressed, and the database's own size is an upper bound that needs no guess."""
+    """Return what the dump needs: it is compressed, and the database's own size is an upper bound that
+    needs no guess.
+    """
     size = facts["database"].get("size") or 0
     return [("the backup", params["backup_dir"], size)] if params["backup"] == "dump" else []
 
@@ -292,7 +339,9 @@ def by_file_system(needs: Sequence[Tuple[str, str, int]]) -> List[Dict[str, Any]
     found: Dict[int, Dict[str, Any]] = {}
     for what, path, size in needs:
         folder = disk.existing(path)
-        one = found.setdefault(os.stat(folder).st_dev, {"path": folder, "free": shutil.disk_usage(folder).free, "needs": []})
+        one = found.setdefault(
+            os.stat(folder).st_dev, {"path": folder, "free": shutil.disk_usage(folder).free, "needs": []}
+        )
         one["needs"].append((what, size))
     return list(found.values())
 
@@ -306,7 +355,10 @@ def dump(seen: server.Look, facts: Mapping[str, Any], params: Mapping[str, Any])
     if facts["database"].get("container"):
         return {"found": "that of the database's own image", "problem": ""}
     try:
-        settings, version = database.resolve_connection(dict(params), seen.services), facts["database"]["server_version"]
+        settings, version = (
+            database.resolve_connection(dict(params), seen.services),
+            facts["database"]["server_version"],
+        )
         if params["backup_image"]:
             clients.require_fitting(seen.client, params["backup_image"], version, "check")
             return {"found": f"that of the image {params['backup_image']}", "problem": ""}

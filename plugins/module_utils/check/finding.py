@@ -48,9 +48,16 @@ def table(findings: Sequence[Finding]) -> List[str]:
     room = WIDTH - name_width - 11
     lines = []
     for finding in sorted(findings, key=lambda one: STATUSES.index(one.status)):
-        wrapped = [line for part in finding.paragraphs() for line in textwrap.wrap(part, room, break_on_hyphens=False, break_long_words=False)]
+        wrapped = [
+            line
+            for part in finding.paragraphs()
+            for line in textwrap.wrap(part, room, break_on_hyphens=False, break_long_words=False)
+        ]
         columns = [(finding.status, finding.check)] + [("", "")] * (len(wrapped) + len(finding.details))
-        lines += [f"{status:<8} {name:<{name_width}}  {line}".rstrip() for (status, name), line in zip(columns, [*wrapped, *finding.details])]
+        lines += [
+            f"{status:<8} {name:<{name_width}}  {line}".rstrip()
+            for (status, name), line in zip(columns, [*wrapped, *finding.details])
+        ]
     return lines
 
 

@@ -17,14 +17,20 @@ from ansible_collections.openlmis.operations.plugins.module_utils.docker.compose
 
 
 def signs(src: str, files: Sequence[str], labels: Sequence[Mapping[str, str]]) -> List[str]:
-    """Return, in words, what tells that something deploys these files. C(labels) are those of the project's containers."""
+    """Return, in words, what tells that something deploys these files. C(labels) are those of the
+    project's containers.
+    """
     found = [_checkout(src, files)] if files else []
     owner = _owner(files[0]) if files else ""
     if owner == "jenkins" or re.search("/(jenkins|workspace)(/|$)", os.path.realpath(src)):
-        found.append(f"{src} looks like the work of a Jenkins job" + (f" (owner {owner})" if owner == "jenkins" else ""))
+        found.append(
+            f"{src} looks like the work of a Jenkins job" + (f" (owner {owner})" if owner == "jenkins" else "")
+        )
     elif os.path.exists(os.path.join(src, "Jenkinsfile")):
         found.append(f"{src} holds a Jenkinsfile")
-    started = {os.path.realpath(one.get(LABEL + "project.working_dir", src)) for one in labels} - {os.path.realpath(src)}
+    started = {os.path.realpath(one.get(LABEL + "project.working_dir", src)) for one in labels} - {
+        os.path.realpath(src)
+    }
     found += [f"containers were started from {place}, not from {src}" for place in sorted(started)]
     return [one for one in found if one]
 
@@ -37,7 +43,10 @@ def _checkout(src: str, files: Sequence[str]) -> str:
         return ""
     remote = without_secret((_git(git, src, "remote", "get-url", "origin") or "").strip())
     branch = (_git(git, src, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()
-    changed = [line[3:] for line in (_git(git, src, "status", "--porcelain", "--untracked-files=no", "--", ".") or "").splitlines()]
+    changed = [
+        line[3:]
+        for line in (_git(git, src, "status", "--porcelain", "--untracked-files=no", "--", ".") or "").splitlines()
+    ]
     told = f"the files are a git checkout of {remote or 'a repository without a remote'}, branch {branch}"
     return told + (f", with changes that are not committed in {', '.join(changed)}" if changed else "")
 
@@ -49,7 +58,12 @@ def _git(git: str, src: str, *arguments: str) -> Optional[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": "/nonexistent",
+            "LC_ALL": "C",
+            "GIT_OPTIONAL_LOCKS": "0",
+        },
         preexec_fn=_become(src),
     )
     return done.stdout if done.returncode == 0 else None

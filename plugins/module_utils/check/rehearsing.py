@@ -63,11 +63,16 @@ def check_dump(facts: Facts) -> Finding:
         return Finding(
             "dump",
             REFUSED,
-            f"{dump['path']} is in {facts['backup_dir']}, where this server's own backups are, of which old ones are removed",
+            f"{dump['path']} is in {facts['backup_dir']}, where this server's own backups are, of which old ones are"
+            " removed",
             "production's dump in a place of its own",
             "Move it, or set openlmis_backup_dir.",
         )
-    of = f", of {manifest['base_url'] or 'an unknown address'} at {manifest['created']} UTC" if manifest.get("created") else ""
+    of = (
+        f", of {manifest['base_url'] or 'an unknown address'} at {manifest['created']} UTC"
+        if manifest.get("created")
+        else ""
+    )
     return Finding("dump", OK, f"{dump['path']}, {dump['kind']}, {dump['size'] // 2**20} MiB{of}")
 
 
@@ -87,9 +92,14 @@ def check_base_url(facts: Facts) -> Finding:
         return Finding(
             "another address",
             REFUSED,
-            f"this server's BASE_URL is {listed(same)}, and so is production's" if same else "this server has no BASE_URL",
+            (
+                f"this server's BASE_URL is {listed(same)}, and so is production's"
+                if same
+                else "this server has no BASE_URL"
+            ),
             "a server with an address of its own",
-            "Rehearse on another server, or set BASE_URL in this one's settings, and openlmis_base_url, to its own address.",
+            "Rehearse on another server, or set BASE_URL in this one's settings, and openlmis_base_url, to its own"
+            " address.",
         )
     return Finding("another address", OK, f"this server is {listed(own)}, production is {production}")
 
@@ -98,19 +108,29 @@ def check_database(facts: Facts) -> Finding:
     """The database is not the one that the dump is of."""
     database, of = facts["database"], (facts["dump"]["manifest"].get("database") or {}).get("identity")
     if database["error"]:
-        return Finding("another database", REFUSED, database["error"], "a database that answers", "Start it and run again.")
+        return Finding(
+            "another database", REFUSED, database["error"], "a database that answers", "Start it and run again."
+        )
     if not of:
-        return Finding("another database", OK, f"{database['name']} at {database['host']}; the dump does not tell whose it is: compared by address only")
+        return Finding(
+            "another database",
+            OK,
+            f"{database['name']} at {database['host']}; the dump does not tell whose it is: compared by address only",
+        )
     if same_database(database["identity"], of):
         return Finding(
             "another database",
             REFUSED,
-            f"the database {database['name']} at {database['host']} is the one that was dumped (OID {database['identity']['oid']}, system identifier"
-            f" {database['identity']['system_identifier']})",
+            f"the database {database['name']} at {database['host']} is the one that was dumped (OID"
+            f" {database['identity']['oid']}, system identifier {database['identity']['system_identifier']})",
             "a database of the staging server's own",
             "Point DATABASE_URL at it. On a copy of production's whole machine drop the database and make it anew.",
         )
-    return Finding("another database", OK, f"{database['name']} at {database['host']} is not the one that was dumped, by OID and system identifier")
+    return Finding(
+        "another database",
+        OK,
+        f"{database['name']} at {database['host']} is not the one that was dumped, by OID and system identifier",
+    )
 
 
 def check_mail(facts: Facts) -> Finding:
@@ -118,7 +138,9 @@ def check_mail(facts: Facts) -> Finding:
     found = {host: names for host, names in facts["rendered"]["mail_hosts"].items() if host not in facts["mail_hosts"]}
     if not found:
         caught = sorted(facts["rendered"]["mail_hosts"])
-        return Finding("mail", OK, f"mail goes to {listed(caught)}, which catches it" if caught else "mail stays on this server")
+        return Finding(
+            "mail", OK, f"mail goes to {listed(caught)}, which catches it" if caught else "mail stays on this server"
+        )
     return Finding(
         "mail",
         REFUSED,
@@ -146,13 +168,26 @@ def check_release(facts: Facts) -> Finding:
     here, there = facts["release"], facts["dump"]["manifest"].get("release")
     if here not in facts["starts"]:
         return Finding(
-            "release", REFUSED, f"this server runs {here or 'a mix of releases'}", f"one of {listed(sorted(facts['starts']))}, as production", TAKE_BACK
+            "release",
+            REFUSED,
+            f"this server runs {here or 'a mix of releases'}",
+            f"one of {listed(sorted(facts['starts']))}, as production",
+            TAKE_BACK,
         )
     if there and there != here:
         return Finding(
-            "release", REFUSED, f"this server runs {here}, production {there}", "the same release", f"Deploy {there} here, as it is in production."
+            "release",
+            REFUSED,
+            f"this server runs {here}, production {there}",
+            "the same release",
+            f"Deploy {there} here, as it is in production.",
         )
-    return Finding("release", OK, f"this server runs {here}" + (", as production does" if there else "; the copy's is looked at when it is restored"))
+    return Finding(
+        "release",
+        OK,
+        f"this server runs {here}"
+        + (", as production does" if there else "; the copy's is looked at when it is restored"),
+    )
 
 
 CHECKS: Dict[str, Callable[[Facts], Finding]] = {

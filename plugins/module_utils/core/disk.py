@@ -20,7 +20,9 @@ CHUNK = 1 << 20
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """Yield a path in a folder for nobody else, on the same file system; what is there at the end of the block takes the place of C(path)."""
+    """Yield a path in a folder for nobody else, on the same file system; what is there at the end of the block takes
+    the place of C(path).
+    """
     folder = os.path.dirname(path)
     place = tempfile.mkdtemp(prefix=".openlmis-", dir=folder)
     try:

@@ -28,8 +28,8 @@ class OperationError(Exception):
 def leave(module: Any, **result: Any) -> None:
     """End a module with facts that were made without any secret.
 
-    Ansible masks every text that contains the value of a secret option: a password that is also a word (C(openlmis)) would spoil the
-    facts that later steps go by. The options themselves are told as Ansible does, without these values.
+    Ansible masks every text that contains the value of a secret option: a password that is also a word (C(openlmis))
+    would spoil the facts that later steps go by. The options themselves are told as Ansible does, without these values.
     """
     secret = {name for name, spec in module.argument_spec.items() if spec.get("no_log")}
     told = {name: HIDDEN if name in secret and value is not None else value for name, value in module.params.items()}
@@ -40,7 +40,8 @@ def leave(module: Any, **result: Any) -> None:
 def no_library(name: str) -> str:
     """Return the sentence for a Python library that the host lacks, with both ways to have it."""
     return (
-        f"Failed to import the required Python library ({name}) on {platform.node()}'s Python {sys.executable}; psycopg2 and docker are "
-        "expected there. Install the distribution's packages (Debian, Ubuntu, Fedora: python3-psycopg2 python3-docker), or set "
-        "openlmis_python_venv to a folder on the host: the playbooks then make a virtual environment of their own in it."
+        f"Failed to import the required Python library ({name}) on {platform.node()}'s Python {sys.executable};"
+        " psycopg2 and docker are expected there. Install the distribution's packages (Debian, Ubuntu, Fedora:"
+        " python3-psycopg2 python3-docker), or set openlmis_python_venv to a folder on the host: the playbooks then"
+        " make a virtual environment of their own in it."
     )

@@ -41,8 +41,8 @@ def write(path: str, text: str) -> None:
 class Progress:
     """Tells how far a module is for as long as the block lasts; without a file it tells nobody.
 
-    A thread of its own does, so that a long statement or a long wait can be told of. What goes wrong with it must not cost the
-    module its work, and so is passed over.
+    A thread of its own does, so that a long statement or a long wait can be told of. What goes wrong with it must not
+    cost the module its work, and so is passed over.
     """
 
     def __init__(self, path: Optional[str] = None) -> None:
@@ -52,7 +52,9 @@ class Progress:
         self._over = threading.Event()
 
     def say(self, what: str | Callable[[], str]) -> None:
-        """Say what the module is at from now on: a text, or what gives one and may be asked at any moment from another thread."""
+        """Say what the module is at from now on: a text, or what gives one and may be asked at any moment from another
+        thread.
+        """
         self._said = what
 
     def __enter__(self) -> Progress:

@@ -16,7 +16,9 @@ _SECRET_NAME = re.compile(r"pass|pwd|secret|token|credential|private|(?:^|[._-])
 _URL_USER_INFO = re.compile(r"://[^/\s@]+@")
 _NAMED_SECRET = re.compile(
     r"(?P<name>(?:password|passwd|pwd|secret|token|apikey|api_key)[\"']?\s*(?:=>|[=:])\s*)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)", re.IGNORECASE)
+    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&}\])]+)",
+    re.IGNORECASE,
+)
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 # Java prints an object without a name as Class@1b2c3d: that is no address.
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:=\[\]][^\s@<>\"(),;:=\[\]]*@(?![0-9a-f]{1,8}\b(?![.\w-]))[\w-]+(?:\.[\w-]+)*")
@@ -28,7 +30,8 @@ _NUMBER = re.compile(
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|(?<![\d+])20\d{12,15}(?!\d))"
     r"|(?<![\w+])(?:\+?\(\d{1,5}\)[\s./-]{0,2}\d(?:[\s./-]{0,2}\d){3,13}|\+?\d(?:[\s./()-]{0,2}\d){6,16})(?!\w)",
-    re.IGNORECASE)
+    re.IGNORECASE,
+)
 
 
 def secrets_in(values: dict[str, str]) -> list[str]:

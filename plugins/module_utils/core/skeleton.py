@@ -31,7 +31,9 @@ def main(spec: Dict[str, Any], work: Work, **options: Any) -> None:
 
 
 def sentence(error: Exception) -> Optional[str]:
-    """Return what an operator can do about an error of a file, of Docker or of PostgreSQL; None for a fault of our own."""
+    """Return what an operator can do about an error of a file, of Docker or of PostgreSQL; None for a
+    fault of our own.
+    """
     if isinstance(error, _classes("psycopg2", "Error")):
         said = (getattr(error, "diag", None) and error.diag.message_primary) or "the connection was lost"
         return f"PostgreSQL refused ({said}). Look at the database server, and run this again."

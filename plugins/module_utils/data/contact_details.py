@@ -55,7 +55,9 @@ class Shape(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of one of the two tables, as :data:`INSPECT` finds it; one with None where the schema has no such table."""
+    """A column of one of the two tables, as :data:`INSPECT` finds it; one with None where the schema has
+    no such table.
+    """
 
     relation_kind: str | None
     name: str | None
@@ -81,8 +83,9 @@ class Counts(NamedTuple):
 def not_blank(column: str, server_encoding: str) -> tuple[str, str]:
     """An SQL condition that holds when the text in ``column`` is neither NULL nor blank, and its parameter ``blanks``.
 
-    The characters are listed one by one, since what a regular expression's classes or ``trim`` hold depends on the locale.
-    A server in SQL_ASCII knows bytes only, so there a pattern of the characters' UTF-8 bytes, as Java reads them, has to do.
+    The characters are listed one by one, since what a regular expression's classes or ``trim`` hold depends on the
+    locale. A server in SQL_ASCII knows bytes only, so there a pattern of the characters' UTF-8 bytes, as Java reads
+    them, has to do.
     """
     # Most texts begin with a visible ASCII character: a look at the first byte saves the rest, which takes far longer.
     visible = "%s::\"char\" BETWEEN '!' AND '~'" % column
@@ -143,8 +146,9 @@ def ids_sql(source: str, which: str) -> str:
 def collisions_sql(source: str, update: bool, emails_unique: bool, server_encoding: str) -> str:
     """Pairs of users who would end with the same e-mail address: total, id and username of the one and of the other.
 
-    Who claims an address is a user to be inserted or, with ``update``, to be corrected. The other one holds it in the target and,
-    with ``update``, is not going to give it up; or claims it too, which only a source without its unique index allows.
+    Who claims an address is a user to be inserted or, with ``update``, to be corrected. The other one holds it in the
+    target and, with ``update``, is not going to give it up; or claims it too, which only a source without its unique
+    index allows.
     """
     claims = (
         "SELECT s.referencedatauserid AS id, s.email FROM %s AS s LEFT JOIN %s AS t USING (referencedatauserid)"
@@ -163,14 +167,16 @@ def collisions_sql(source: str, update: bool, emails_unique: bool, server_encodi
     # convert_to, since a text that is not valid in the client's encoding could not be fetched otherwise
     name = "pg_catalog.convert_to(%%s.username, '%s')" % ("SQL_ASCII" if server_encoding == "SQL_ASCII" else "UTF8")
     return (
-        "WITH claim AS (%s OFFSET 0), pair AS (%s OFFSET 0) SELECT count(*) OVER (), p.id::text, %s, p.other::text, %s FROM pair AS p"
-        " LEFT JOIN %s AS u ON u.id = p.id LEFT JOIN %s AS v ON v.id = p.other ORDER BY p.id, p.other LIMIT %d"
-        % (claims, pairs, name % "u", name % "v", SOURCE, SOURCE, SHOWN_COLLISIONS)
+        "WITH claim AS (%s OFFSET 0), pair AS (%s OFFSET 0) SELECT count(*) OVER (), p.id::text, %s, p.other::text, %s"
+        " FROM pair AS p LEFT JOIN %s AS u ON u.id = p.id LEFT JOIN %s AS v ON v.id = p.other ORDER BY p.id, p.other"
+        " LIMIT %d" % (claims, pairs, name % "u", name % "v", SOURCE, SOURCE, SHOWN_COLLISIONS)
     )
 
 
 def release_sql(source: str) -> str:
-    """Take away addresses that will change, for one may pass to another row before its own row is set: the index is immediate."""
+    """Take away addresses that will change, for one may pass to another row before its own row is set: the index is
+    immediate.
+    """
     return (
         "UPDATE %s AS t SET email = NULL FROM %s AS s WHERE s.referencedatauserid = t.referencedatauserid"
         " AND t.email IS NOT NULL AND t.email IS DISTINCT FROM s.email" % (TARGET, source)
@@ -231,7 +237,8 @@ SELECT n.nspname || '.' || w.relation, c.relkind::text, a.attname::text,
     AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = 1 AND i.indkey[0] = a.attnum)
 FROM (VALUES ('referencedata', 'users'), ('notification', 'user_contact_details')) AS w (schema, relation)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
-LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.relation AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.relation
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 """
 
@@ -283,14 +290,14 @@ def _require_table(name: str, found: list[Column], settings: ConnectionSettings)
     if name == TARGET:
         needed: tuple[str, ...] = TARGET_COLUMNS
         remedy = (
-            "Expected it from the migrations of notification 4.0.0, which comes with OpenLMIS 3.4.0: start notification 4.0.0, "
-            "wait until it answers, and run this again. Nothing was written."
+            "Expected it from the migrations of notification 4.0.0, which comes with OpenLMIS 3.4.0: start notification"
+            " 4.0.0, wait until it answers, and run this again. Nothing was written."
         )
     else:
         needed = SOURCE_COLUMNS
         remedy = (
-            "Expected it from the migrations of referencedata 10.0.0, which comes with OpenLMIS 3.3: check that this is OpenLMIS' "
-            "database and that referencedata has started on it. Nothing was written."
+            "Expected it from the migrations of referencedata 10.0.0, which comes with OpenLMIS 3.3: check that this is"
+            " OpenLMIS' database and that referencedata has started on it. Nothing was written."
         )
     place = "the database %s at %s" % (settings.database, settings.where())
     if not found:
@@ -331,19 +338,22 @@ def _require_privileges(source: list[Column], target: list[Column], role: str) -
         grants.append("GRANT %s ON %s TO %s" % (", ".join(lacking), TARGET, role))
     if grants:
         raise OperationError(
-            "The database role %s lacks privileges. Expected those that this module's documentation lists: as owner of the tables "
-            "run %s; and run this again. Nothing was written." % (role, "; ".join(grants))
+            "The database role %s lacks privileges. Expected those that this module's documentation lists: as owner of"
+            " the tables run %s; and run this again. Nothing was written." % (role, "; ".join(grants))
         )
     hidden = [name for name, columns in ((SOURCE, source), (TARGET, target)) if columns[0].rows_hidden]
     if hidden:
         raise OperationError(
-            "Row-level security hides rows of %s from the role %s. Expected a role that sees all of them: connect as the tables' "
-            "owner, or run ALTER ROLE %s BYPASSRLS. Nothing was written." % (" and ".join(hidden), role, role)
+            "Row-level security hides rows of %s from the role %s. Expected a role that sees all of them: connect as"
+            " the tables' owner, or run ALTER ROLE %s BYPASSRLS. Nothing was written."
+            % (" and ".join(hidden), role, role)
         )
 
 
 def user_label(identity: str, username: bytes | None) -> str:
-    """A user as a person may be told of: id and username, without a username that is an e-mail address or phone number."""
+    """A user as a person may be told of: id and username, without a username that is an e-mail address
+    or phone number.
+    """
     if username is None:
         return "%s (not in %s)" % (identity, SOURCE)
     name = bytes(username).decode("utf-8", "replace")
@@ -437,9 +447,10 @@ class Migration:
         pairs = ["%s and %s" % (user_label(row[1], row[2]), user_label(row[3], row[4])) for row in rows]
         more = "; and %d more" % (rows[0][0] - len(rows)) if rows[0][0] > len(rows) else ""
         raise OperationError(
-            "%d pair%s of users would share an e-mail address in %s, where each may be there once: %s%s. Expected no pair: change or "
-            "remove the address of one user of each, in OpenLMIS or in the table that holds it, and run this again. Nothing was "
-            "written." % (rows[0][0], "s" if rows[0][0] > 1 else "", TARGET, "; ".join(pairs), more)
+            "%d pair%s of users would share an e-mail address in %s, where each may be there once: %s%s. Expected no"
+            " pair: change or remove the address of one user of each, in OpenLMIS or in the table that holds it, and"
+            " run this again. Nothing was written."
+            % (rows[0][0], "s" if rows[0][0] > 1 else "", TARGET, "; ".join(pairs), more)
         )
 
     def _write(self, cursor: Any, before: Counts, correct: int) -> None:
@@ -457,9 +468,9 @@ class Migration:
         )
         if after != expected:
             raise OperationError(
-                "Verification failed: of %d users %d have no row in %s and %d differ there, where %d were expected to; the table has "
-                "%d rows, where %d were expected. All of it was rolled back: nothing was written. Look for triggers or rules on the "
-                "table, and run this again without them."
+                "Verification failed: of %d users %d have no row in %s and %d differ there, where %d were expected to;"
+                " the table has %d rows, where %d were expected. All of it was rolled back: nothing was written. Look"
+                " for triggers or rules on the table, and run this again without them."
                 % (after.source, after.missing, TARGET, after.differing, expected.differing, after.rows, expected.rows)
             )
 
@@ -504,8 +515,8 @@ class Migration:
                 if self.doing == LOCKING:
                     return self._lock_timed_out(limit)
                 return OperationError(
-                    "%s, a statement took longer than %s. %s. Expected it to end in time: look at what slows the server down, or "
-                    "raise statement_timeout, and run this again." % (self.doing, limit, self.state)
+                    "%s, a statement took longer than %s. %s. Expected it to end in time: look at what slows the server"
+                    " down, or raise statement_timeout, and run this again." % (self.doing, limit, self.state)
                 )
             if code and code[:2] in ("3F", "42", "25", "55"):
                 with self.connection.cursor() as cursor:
@@ -528,8 +539,8 @@ class Migration:
         if any(row[1] == APPLICATION_NAME for row in holders):
             remedy = "another copy of this module is running, so wait for its end"
         return OperationError(
-            "%s, it was not to be had within %s: it is held by %s. Expected no other writer: %s, or raise the limit, and run this "
-            "again. %s."
+            "%s, it was not to be had within %s: it is held by %s. Expected no other writer: %s, or raise the limit,"
+            " and run this again. %s."
             % (
                 self.doing,
                 limit,

@@ -14,8 +14,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql.contents import quoted
 
-# IANA keeps example.org for documentation and gives its names to nobody. The bare .invalid would not do: the notification service
-# refuses it when a profile is saved, which the smoke test does.
+# IANA keeps example.org for documentation and gives its names to nobody. The bare .invalid would not do: the
+# notification service refuses it when a profile is saved, which the smoke test does.
 DOMAIN = "invalid.example.org"
 # Of hosts nobody checks more than that they do not resolve.
 HOST_DOMAIN = "invalid"
@@ -30,19 +30,26 @@ _END = r'[:space:],;<>"@'
 _DOMAIN = rf"(@[^{_END}]*)"
 _NOWHERE = rf"@[^{_END}]*[.]{_NOBODY}(?![^{_END}])"
 
-# What is called an e-mail address or several, of OpenLMIS' own schemas and of the site's; a domain is of its base type's category.
+# What is called an e-mail address or several, of OpenLMIS' own schemas and of the site's; a domain is of its base
+# type's category.
 _CALLED = """
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_type t ON t.oid = a.atttypid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND a.attnum > 0 AND NOT a.attisdropped
 AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.attname ~* 'e[_-]?mails?([_-]?addr(ess(es)?)?)?$'
-AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+  AND d.deptype = 'e')
 """
 ADDRESSES = f"""
-SELECT n.nspname, c.relname, a.attname, nullif(greatest(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END - 4, 0), 0)
+SELECT n.nspname, c.relname, a.attname,
+  nullif(greatest(CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END - 4, 0), 0)
 {_CALLED} AND t.typcategory = 'S' ORDER BY 1, 2, 3
 """
 # Arrays, JSON and the like: they are not rewritten, and must hold no address.
-NO_TEXT = f"SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) {_CALLED} AND t.typcategory IN ('A', 'U') ORDER BY 1, 2, 3"
+NO_TEXT = (
+    f"SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) {_CALLED} AND t.typcategory IN ('A',"
+    " 'U') ORDER BY 1, 2, 3"
+)
 
 
 class Column(NamedTuple):
@@ -70,22 +77,27 @@ def blank(value: str) -> str:
 def harmless(value: str) -> str:
     """Return the SQL condition under which mail to a value arrives nowhere, for a value that is not null."""
     return (
-        f"({blank(value)} OR CASE WHEN strpos({value}, '@') > 0 THEN strpos(regexp_replace({value}, '{_NOWHERE}', '', 'gi'), '@') = 0"
-        f" ELSE {value} ~* '[.]{_NOBODY}$' END)"
+        f"({blank(value)} OR CASE WHEN strpos({value}, '@') > 0 THEN strpos(regexp_replace({value}, '{_NOWHERE}', '',"
+        f" 'gi'), '@') = 0 ELSE {value} ~* '[.]{_NOBODY}$' END)"
     )
 
 
 def rewritten(value: str) -> str:
-    """Return the SQL expression of an address with every domain in it, or what has none, put under one that is nobody's."""
+    """Return the SQL expression of an address with every domain in it, or what has none, put under one that is
+    nobody's.
+    """
     return (
-        f"CASE WHEN strpos({value}, '@') > 0 THEN regexp_replace({value}, '{_DOMAIN}', '\\1.{DOMAIN}', 'g') ELSE {value} || '.{DOMAIN}' END"
+        f"CASE WHEN strpos({value}, '@') > 0 THEN regexp_replace({value}, '{_DOMAIN}', '\\1.{DOMAIN}', 'g') ELSE"
+        f" {value} || '.{DOMAIN}' END"
     )
 
 
 def distinguished(old: str, new: str, limit: int) -> str:
-    """Return the SQL expression of a new address that a hash of the old one tells from all others, at most C(limit) characters long.
+    """Return the SQL expression of a new address that a hash of the old one tells from all others, at most C(limit)
+    characters long.
 
-    The hash goes before the domain where there is one domain and room, else to the end, where it still is under nobody's domain.
+    The hash goes before the domain where there is one domain and room, else to the end, where it still is under
+    nobody's domain.
     """
     mark = f"'.' || left(md5({old}), 12)"
     tail = f"substring({new} from '@[^@]*$')"
@@ -98,7 +110,9 @@ def distinguished(old: str, new: str, limit: int) -> str:
 
 
 def counted(column: Column) -> str:
-    """Return the query for what must be the same afterwards (rows, addresses, different ones), and for the addresses that reach somebody."""
+    """Return the query for what must be the same afterwards (rows, addresses, different ones), and for the addresses
+    that reach somebody.
+    """
     value = f"{quoted(column.name)}::text"
     return (
         f"SELECT count(*), count({value}), count({value}) FILTER (WHERE NOT {blank(value)}), count(DISTINCT {value}),"
@@ -123,10 +137,15 @@ def left_over(cursor: Any) -> List[str]:
     for schema, table, name, kind in cursor.fetchall():
         cursor.execute(f"SELECT count(*) FROM ONLY {quoted(schema, table)} WHERE strpos({quoted(name)}::text, '@') > 0")
         rows = cursor.fetchone()[0]
-        found += [
-            f"{rows} rows of {schema}.{table} have addresses in {name}, which is {kind} and not text, so that they are not rewritten (leave the"
-            f" table's rows out of the dump, with --exclude-table-data={schema}.{table} for pg_dump)"
-        ] if rows else []
+        found += (
+            [
+                f"{rows} rows of {schema}.{table} have addresses in {name}, which is {kind} and not text, so that they"
+                " are not rewritten (leave the table's rows out of the dump, with"
+                f" --exclude-table-data={schema}.{table} for pg_dump)"
+            ]
+            if rows
+            else []
+        )
     if _has(cursor, TRANSFERS, "serverhost", "password"):
         cursor.execute(
             f"SELECT count(*) FILTER (WHERE serverhost ~ '[^[:space:]]' AND serverhost !~* '[.]{HOST_DOMAIN}$'),"
@@ -140,7 +159,9 @@ def left_over(cursor: Any) -> List[str]:
 
 
 def make(cursor: Any) -> Dict[str, Any]:
-    """Rewrite everything and prove it, in the transaction of the cursor; return the numbers. Raises OperationError for a proof that fails."""
+    """Rewrite everything and prove it, in the transaction of the cursor; return the numbers. Raises OperationError for
+    a proof that fails.
+    """
     cursor.execute("SET LOCAL search_path TO pg_catalog; SET LOCAL standard_conforming_strings TO on")
     columns = columns_of(cursor)
     for relation in sorted({column.relation() for column in columns}):
@@ -154,8 +175,9 @@ def make(cursor: Any) -> Dict[str, Any]:
     problems = left_over(cursor) + differences(before, after)
     if problems:
         raise OperationError(
-            f"The copy is not harmless: {'; '.join(problems)}. Nothing that reaches anybody is expected, and every other row as it was."
-            " Everything was rolled back. Look for triggers and rules on these tables, and run again."
+            f"The copy is not harmless: {'; '.join(problems)}. Nothing that reaches anybody is expected, and every"
+            " other row as it was. Everything was rolled back. Look for triggers and rules on these tables, and run"
+            " again."
         )
     return {
         "addresses": sum(changed.values()),
@@ -185,42 +207,50 @@ def _counts(cursor: Any, columns: Sequence[Column]) -> Dict[str, Tuple[int, ...]
 
 
 def _plan(cursor: Any, columns: Sequence[Column]) -> None:
-    """Give every address its new one, the same wherever it stands: what was equal stays equal, and nothing else becomes so."""
+    """Give every address its new one, the same wherever it stands: what was equal stays equal, and nothing else becomes
+    so.
+    """
     cursor.execute("CREATE TEMPORARY TABLE openlmis_addresses (old text, new text) ON COMMIT DROP")
     if not columns:
         return
-    values = " UNION ".join(f"SELECT {quoted(column.name)}::text AS value FROM ONLY {column.relation()}" for column in columns)
+    values = " UNION ".join(
+        f"SELECT {quoted(column.name)}::text AS value FROM ONLY {column.relation()}" for column in columns
+    )
     cursor.execute(
-        "INSERT INTO pg_temp.openlmis_addresses"
-        f" SELECT value, CASE WHEN {harmless('value')} THEN value ELSE {rewritten('value')} END FROM ({values}) AS found WHERE value IS NOT NULL"
+        f"INSERT INTO pg_temp.openlmis_addresses SELECT value, CASE WHEN {harmless('value')} THEN value ELSE"
+        f" {rewritten('value')} END FROM ({values}) AS found WHERE value IS NOT NULL"
     )
     cursor.execute("ANALYZE pg_temp.openlmis_addresses")
     # One limit for all, so that an address gets the same new one in every column.
     limit = min((column.limit for column in columns if column.limit), default=1 << 20)
     cursor.execute(
-        f"UPDATE pg_temp.openlmis_addresses AS a SET new = {distinguished('a.old', 'a.new', limit)} WHERE a.new <> a.old AND"
-        f" (length(a.new) > {limit} OR a.new IN (SELECT new FROM pg_temp.openlmis_addresses GROUP BY new HAVING count(*) > 1))"
+        f"UPDATE pg_temp.openlmis_addresses AS a SET new = {distinguished('a.old', 'a.new', limit)} WHERE a.new <>"
+        f" a.old AND (length(a.new) > {limit} OR a.new IN (SELECT new FROM pg_temp.openlmis_addresses GROUP BY new"
+        " HAVING count(*) > 1))"
     )
 
 
 def _apply(cursor: Any, column: Column) -> int:
     name = quoted(column.name)
     cursor.execute(
-        f"UPDATE ONLY {column.relation()} AS t SET {name} = a.new FROM pg_temp.openlmis_addresses AS a WHERE t.{name}::text = a.old AND a.new <> a.old"
+        f"UPDATE ONLY {column.relation()} AS t SET {name} = a.new FROM pg_temp.openlmis_addresses AS a WHERE"
+        f" t.{name}::text = a.old AND a.new <> a.old"
     )
     return int(cursor.rowcount)
 
 
 def _transfers(cursor: Any) -> int:
-    """Send orders nowhere; a host may be more than a name (C(ftp.example.org/in)), and what is left of it must be one name."""
+    """Send orders nowhere; a host may be more than a name (C(ftp.example.org/in)), and what is left of it must be one
+    name.
+    """
     if not _has(cursor, TRANSFERS, "serverhost", "password"):
         return 0
     cursor.execute(f"LOCK TABLE {TRANSFERS} IN SHARE ROW EXCLUSIVE MODE")
     host = f"left(regexp_replace(btrim(serverhost), '[^A-Za-z0-9.-]+', '-', 'g'), 200) || '.{HOST_DOMAIN}'"
     cursor.execute(
-        f"UPDATE {TRANSFERS} SET password = CASE WHEN password IS NOT NULL THEN %s END, serverhost = CASE WHEN serverhost ~ '[^[:space:]]'"
-        f" AND serverhost !~* '[.]{HOST_DOMAIN}$' THEN {host} ELSE serverhost END"
-        f" WHERE password <> %s OR serverhost ~ '[^[:space:]]' AND serverhost !~* '[.]{HOST_DOMAIN}$'",
+        f"UPDATE {TRANSFERS} SET password = CASE WHEN password IS NOT NULL THEN %s END, serverhost = CASE WHEN"
+        f" serverhost ~ '[^[:space:]]' AND serverhost !~* '[.]{HOST_DOMAIN}$' THEN {host} ELSE serverhost END WHERE"
+        f" password <> %s OR serverhost ~ '[^[:space:]]' AND serverhost !~* '[.]{HOST_DOMAIN}$'",
         (PASSWORD, PASSWORD),
     )
     return int(cursor.rowcount)
@@ -233,7 +263,8 @@ def _expire(cursor: Any, table: str) -> int:
 
 def _has(cursor: Any, table: str, *columns: str) -> bool:
     cursor.execute(
-        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = ANY (%s) AND NOT attisdropped",
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = ANY (%s) AND NOT"
+        " attisdropped",
         (table, list(columns)),
     )
     return bool(cursor.fetchone()[0] == len(columns))

@@ -73,20 +73,24 @@ def docker_client() -> Any:
         client = docker.from_env()
         client.ping()
     except (docker.errors.DockerException, OSError, ValueError) as error:
-        todo = "start it" if named or shutil.which("docker") else "install Docker Engine 20.10 and Compose 2.18 or newer"
+        todo = (
+            "start it" if named or shutil.which("docker") else "install Docker Engine 20.10 and Compose 2.18 or newer"
+        )
         raise OperationError(
-            "The Docker Engine at %s does not answer (%s). Expected one that this user may use: %s, or run as root or a member of the "
-            "group docker, or set DOCKER_HOST (openlmis_compose_environment)." % (named or "its local socket", _first_line(error), todo)
+            "The Docker Engine at %s does not answer (%s). Expected one that this user may use: %s, or run as root or a"
+            " member of the group docker, or set DOCKER_HOST (openlmis_compose_environment)."
+            % (named or "its local socket", _first_line(error), todo)
         ) from error
     return client
 
 
 def find_project(client: Any, project_src: str | None, project_name: str | None = None, service: str = "") -> Project:
-    """The Compose project that was started from ``project_src``, or is named ``project_name``; only that ``service`` where it has it.
+    """The Compose project that was started from ``project_src``, or is named ``project_name``; only that ``service``
+    where it has it.
 
-    The containers' labels decide. Where a project's tell no folder (Compose before 1.25) its name may be one that is derived from the
-    folder's, or from COMPOSE_PROJECT_NAME in its .env.
-    Raises OperationError when no container, or several projects, fit.
+    The containers' labels decide. Where a project's tell no folder (Compose before 1.25) its name may be one that is
+    derived from the folder's, or from COMPOSE_PROJECT_NAME in its .env. Raises OperationError when no container, or
+    several projects, fit.
     """
     rows = _list(client)
     if project_name:
@@ -97,8 +101,8 @@ def find_project(client: Any, project_src: str | None, project_name: str | None 
         what = "named %s" % project_name if project_name else "started from %s" % project_src
         known = ", ".join(sorted({_label(row, "project") for row in rows})) or "none"
         raise OperationError(
-            "The Docker Engine has no container of a Compose project %s (projects found: %s). Expected at least its database: "
-            "start the project, or correct project_src or project_name." % (what, known)
+            "The Docker Engine has no container of a Compose project %s (projects found: %s). Expected at least its"
+            " database: start the project, or correct project_src or project_name." % (what, known)
         )
     if len(names) > 1:
         raise OperationError(
@@ -108,7 +112,9 @@ def find_project(client: Any, project_src: str | None, project_name: str | None 
     name = names.pop()
     own = [row for row in rows if _label(row, "project") == name and _label(row, "oneoff") != "True"]
     wanted = [row for row in own if service and _label(row, "service") == service] or own
-    return Project(name, [container for container in (_get(client, row["Id"]) for row in wanted) if container is not None])
+    return Project(
+        name, [container for container in (_get(client, row["Id"]) for row in wanted) if container is not None]
+    )
 
 
 def container_address(container: Any) -> str:
@@ -126,14 +132,19 @@ def container_address(container: Any) -> str:
             if network.get(key):
                 return network[key]
     raise OperationError(
-        "The container %s has no network address of its own. Expected one on a Docker network: name the database's address "
-        "with login_host and login_port." % container.name
+        "The container %s has no network address of its own. Expected one on a Docker network: name the database's"
+        " address with login_host and login_port." % container.name
     )
 
 
 def container_addresses(container: Any) -> set[str]:
     """Every address that ``container`` has on a network of its own."""
-    return {network[key] for network in _networks(container) for key in ("IPAddress", "GlobalIPv6Address") if network.get(key)}
+    return {
+        network[key]
+        for network in _networks(container)
+        for key in ("IPAddress", "GlobalIPv6Address")
+        if network.get(key)
+    }
 
 
 def _list(client: Any) -> list[dict[str, Any]]:

@@ -61,9 +61,9 @@ def work_of(image: str, command: List[str], options: Dict[str, Any]) -> str:
 def start(client: Any, what: str, run: str, image: str, command: List[str], adopt: bool = False, **options: Any) -> Any:
     """Start one command in a detached container and return the container.
 
-    C(options) are those of the Docker SDK's C(containers.create). A container that an earlier attempt left under the name is
-    taken over when C(adopt) is set and it was started for the same work, ended or not; else it is removed first. Raises
-    OperationError when Docker refuses the container; none stays then.
+    C(options) are those of the Docker SDK's C(containers.create). A container that an earlier attempt left under the
+    name is taken over when C(adopt) is set and it was started for the same work, ended or not; else it is removed
+    first. Raises OperationError when Docker refuses the container; none stays then.
     """
     name, work = name_of(what, run), work_of(image, command, options)
     with _docker(name):
@@ -104,7 +104,8 @@ def finish(container: Any) -> Outcome:
                 bounded(container.logs(stdout=False, stderr=True, stream=True, follow=False), ERROR_LIMIT),
             )
         finally:
-            # With its volumes: the database's image makes an anonymous one, which nobody must later take for the database's.
+            # With its volumes: the database's image makes an anonymous one, which nobody must later take for the
+            # database's.
             container.remove(v=True, force=True)
 
 
@@ -143,7 +144,8 @@ def passfile_line(user: str, password: str) -> str:
 def password_file(path: str, user: str, password: str) -> Iterator[Dict[str, Any]]:
     """Write a password file, mode 0600, for as long as containers are started with it; yield its entry for C(volumes).
 
-    A running container keeps the file that was mounted when the name on the host is gone: leave the block when it has started.
+    A running container keeps the file that was mounted when the name on the host is gone: leave the block when it has
+    started.
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -157,7 +159,9 @@ def password_file(path: str, user: str, password: str) -> Iterator[Dict[str, Any
 
 
 def bounded(chunks: Iterable[bytes], limit: int) -> str:
-    """Return the text of the chunks; of more than the limit its first and its last half, with a line between that says so."""
+    """Return the text of the chunks; of more than the limit its first and its last half, with a line between that says
+    so.
+    """
     head, tail, left_out = b"", b"", False
     for chunk in chunks:
         room = limit // 2 - len(head)
@@ -176,6 +180,6 @@ def _docker(name: str) -> Iterator[None]:
     # The connection to the engine ends with requests' own errors, which are OSErrors.
     except (DockerException, OSError) as error:
         raise OperationError(
-            f"Container {name} cannot run to its end: Docker said: {getattr(error, 'explanation', None) or error}. One container beside"
-            " the database is expected to run. Mend that and run again."
+            f"Container {name} cannot run to its end: Docker said: {getattr(error, 'explanation', None) or error}. One"
+            " container beside the database is expected to run. Mend that and run again."
         ) from error

@@ -20,8 +20,8 @@ MINIMUM_ENGINE, MINIMUM_COMPOSE = "20.10", "2.18"
 ELSEWHERE = "run this on the Docker host"
 # What a first `up` of v2 does to a project that v1 started; nobody is to find it out by upgrading Compose alone.
 SIDE_EFFECT = (
-    "mind that the first `docker compose up` on a server that docker-compose 1 has started makes every container anew, the database's"
-    " too, and that it expands a $ in an env file, which a password may hold (docs/remote-engine.md)"
+    "mind that the first `docker compose up` on a server that docker-compose 1 has started makes every container anew,"
+    " the database's too, and that it expands a $ in an env file, which a password may hold (docs/remote-engine.md)"
 )
 
 
@@ -60,30 +60,36 @@ def refuse_remote(what: str) -> None:
 
 
 def published_address(container: Any, port: int) -> str:
-    """Return C(host:port) at which a container's TCP port is reached on a remote engine's host. Raises OperationError without one."""
+    """Return C(host:port) at which a container's TCP port is reached on a remote engine's host. Raises OperationError
+    without one.
+    """
     bindings = ((container.attrs.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{port}/tcp") or []
     reached = [one["HostPort"] for one in bindings if one.get("HostIp") not in ("127.0.0.1", "::1")]
     if reached:
         host = remote_host()
         return f"{f'[{host}]' if ':' in host else host}:{reached[0]}"
     refuse_remote(f"{container.name} publishes its port {port} there to nobody, so it is not reached from here")
-    raise OperationError(f"{container.name} does not publish its port {port}. Expected it to: publish it, and run this again.")
+    raise OperationError(
+        f"{container.name} does not publish its port {port}. Expected it to: publish it, and run this again."
+    )
 
 
 def missing_compose() -> str:
     """Return why there is no Compose v2 here, in one sentence with the remedy; empty when there is one."""
     if not shutil.which("docker"):
         return (
-            f"There is no docker command here; Docker Engine {MINIMUM_ENGINE} with Compose {MINIMUM_COMPOSE} or newer is expected, so install"
-            f" them, or {ELSEWHERE}."
+            f"There is no docker command here; Docker Engine {MINIMUM_ENGINE} with Compose {MINIMUM_COMPOSE} or newer"
+            f" is expected, so install them, or {ELSEWHERE}."
         )
     if _said(["docker", "compose", "version"]) is not None:
         return ""
     old = re.search(r"\d+\.\d+[.\d]*", _said(["docker-compose", "version", "--short"]) or "")
-    found = f"docker-compose {old.group()} is here and no `docker compose`" if old else "There is no `docker compose` here"
+    found = (
+        f"docker-compose {old.group()} is here and no `docker compose`" if old else "There is no `docker compose` here"
+    )
     return (
-        f"{found}; Compose {MINIMUM_COMPOSE} or newer as docker's plugin is expected, so install it on a day before the upgrade (package"
-        f" docker-compose-plugin, docker-compose-v2 or docker-compose), and {SIDE_EFFECT}."
+        f"{found}; Compose {MINIMUM_COMPOSE} or newer as docker's plugin is expected, so install it on a day before the"
+        f" upgrade (package docker-compose-plugin, docker-compose-v2 or docker-compose), and {SIDE_EFFECT}."
     )
 
 
@@ -96,8 +102,9 @@ def refuse_another_engine(client: Any) -> None:
     if told and told != client.info().get("ID"):
         context = (_said(["docker", "context", "show"]) or "").strip() or "unknown"
         raise OperationError(
-            f"docker's command line speaks to another Docker Engine (its context is {context}) than this user's environment names. Expected one"
-            " and the same: `docker context use default`, or set DOCKER_HOST in openlmis_compose_environment."
+            f"docker's command line speaks to another Docker Engine (its context is {context}) than this user's"
+            " environment names. Expected one and the same: `docker context use default`, or set DOCKER_HOST in"
+            " openlmis_compose_environment."
         )
 
 

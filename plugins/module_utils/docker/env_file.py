@@ -38,7 +38,9 @@ _BRACED = re.compile(r"([_A-Za-z][_A-Za-z0-9]*)(?:(:?[-+?])(.*))?$", re.DOTALL)
 
 @dataclass(frozen=True)
 class EnvFile:
-    """An env file: its values as Compose v2 gives them to a service, and the keys that other readers take differently."""
+    """An env file: its values as Compose v2 gives them to a service, and the keys that other readers
+    take differently.
+    """
 
     values: dict[str, str] = field(default_factory=dict)
     ambiguous: dict[str, str] = field(default_factory=dict)
@@ -79,7 +81,9 @@ def parse_env_file(text: str, environment: Mapping[str, str] | None = None, name
 
 
 def settings_file(params: Mapping[str, Any]) -> str | None:
-    """The env file that a module goes by: its option, else the first of the usual ones in the project that has a DATABASE_URL."""
+    """The env file that a module goes by: its option, else the first of the usual ones in the project that has a
+    DATABASE_URL.
+    """
     if params.get("settings_file") or not params.get("project_src"):
         return params.get("settings_file")
     usual = (os.path.join(params["project_src"], name) for name in ("settings.env", ".env"))
@@ -92,8 +96,8 @@ def _read_text(path: str) -> str:
             return stream.read()
     except OSError as error:
         raise OperationError(
-            "The settings file %s cannot be read (%s). Expected the env file of the deployment, usually settings.env or .env "
-            "beside docker-compose.yml on the managed host: correct settings_file." % (path, error.strerror)
+            "The settings file %s cannot be read (%s). Expected the env file of the deployment, usually settings.env or"
+            " .env beside docker-compose.yml on the managed host: correct settings_file." % (path, error.strerror)
         ) from error
 
 
@@ -139,16 +143,16 @@ def _key(text: str, at: int, name: str, line: int) -> tuple[str, str, int]:
     while end < len(text) and text[end] not in "=:\n":
         if not (text[end] in "_.-[]" or text[end].isalpha() or text[end].isnumeric() or text[end] in _BLANKS):
             raise OperationError(
-                "In %s, line %d, the name before the = holds the character %s. Expected letters, digits and _ . - only, as "
-                "Compose v2 does: correct the line, or put the value of the line before into quotes."
+                "In %s, line %d, the name before the = holds the character %s. Expected letters, digits and _ . - only,"
+                " as Compose v2 does: correct the line, or put the value of the line before into quotes."
                 % (name, line, ascii(text[end]))
             )
         end += 1
     key = text[at:end].rstrip(_SPACES)
     if " " in key:
         raise OperationError(
-            "In %s, line %d, there is a space in the name before the =. Expected a line such as KEY=value, as Compose v2 does: "
-            "correct the line." % (name, line)
+            "In %s, line %d, there is a space in the name before the =. Expected a line such as KEY=value, as Compose"
+            " v2 does: correct the line." % (name, line)
         )
     return key, text[end : end + 1], end + 1
 
@@ -218,8 +222,8 @@ def _braced(body: str, lookup: Mapping[str, str], place: str) -> str:
     match = _BRACED.match(body)
     if match is None:
         raise OperationError(
-            "In %s, a ${ is not closed or names no variable. Expected ${NAME}, or $$ for a plain dollar sign, as Compose v2 does: "
-            "correct the value or put it into single quotes." % place
+            "In %s, a ${ is not closed or names no variable. Expected ${NAME}, or $$ for a plain dollar sign, as"
+            " Compose v2 does: correct the value or put it into single quotes." % place
         )
     name, operator, argument = match.group(1), match.group(2) or "", match.group(3) or ""
     present = bool(lookup.get(name)) if operator.startswith(":") else name in lookup
@@ -229,14 +233,16 @@ def _braced(body: str, lookup: Mapping[str, str], place: str) -> str:
         return lookup.get(name, "")
     if operator.endswith("?"):
         raise OperationError(
-            "In %s, the variable %s is required but not set. Expected it in the environment or in the .env beside the file: "
-            "set it there." % (place, name)
+            "In %s, the variable %s is required but not set. Expected it in the environment or in the .env beside the"
+            " file: set it there." % (place, name)
         )
     return _interpolate(argument, lookup, place)
 
 
 def _plain_values(text: str) -> dict[str, str]:
-    """The file as ``docker run --env-file`` reads it: every line up to the first = is a name, all that follows its value."""
+    """The file as ``docker run --env-file`` reads it: every line up to the first = is a name, all that follows its
+    value.
+    """
     values: dict[str, str] = {}
     for line in re.split("\r?\n", text):
         name, equals, value = line.lstrip(_SPACES).partition("=")

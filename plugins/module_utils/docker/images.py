@@ -12,9 +12,10 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core import pr
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 
 try:
+    from urllib3.exceptions import HTTPError
+
     from docker.errors import DockerException, ImageNotFound
     from docker.utils import parse_repository_tag
-    from urllib3.exceptions import HTTPError
 except ImportError:
     # The module says what is missing (compose.require_docker).
     DockerException = ImageNotFound = HTTPError = Exception
@@ -72,15 +73,17 @@ def fetch(client: Any, image: str, layers: Layers) -> None:
             if said.get("error"):
                 raise refused(image, said["error"])
             layers.hear(said)
-    # The connection to the engine ends with requests' own errors, which are OSErrors, and between two lines with urllib3's.
+    # The connection to the engine ends with requests' own errors, which are OSErrors, and between two lines with
+    # urllib3's.
     except (DockerException, OSError, HTTPError) as error:
         raise refused(image, getattr(error, "explanation", None) or error) from error
 
 
 def refused(image: str, said: Any) -> OperationError:
     return OperationError(
-        f"Image {image} cannot be fetched: Docker said: {said}. It is expected in its registry, and the registry to be reached from the Docker"
-        " Engine's host. Mend that, or `docker login` there, or load the image with `docker load`, and run again."
+        f"Image {image} cannot be fetched: Docker said: {said}. It is expected in its registry, and the registry to be"
+        " reached from the Docker Engine's host. Mend that, or `docker login` there, or load the image with `docker"
+        " load`, and run again."
     )
 
 
@@ -89,7 +92,9 @@ def pull(client: Any, wanted: Iterable[str], progressing: progress.Progress) -> 
     images = missing(client, wanted)
     for number, image in enumerate(images, 1):
         layers = Layers()
-        progressing.say(lambda image=image, number=number, layers=layers: f"{number} of {len(images)}, {image}, {layers.how_far()}")
+        progressing.say(
+            lambda image=image, number=number, layers=layers: f"{number} of {len(images)}, {image}, {layers.how_far()}"
+        )
         fetch(client, image, layers)
     return images
 
@@ -107,13 +112,16 @@ def give(client: Any, repository: str, tag: str, image: str) -> None:
         client.api.tag(image, repository, tag)
     except DockerException as error:
         raise OperationError(
-            f"Image {image} cannot be kept as {repository}:{tag}: Docker said: {getattr(error, 'explanation', None) or error}. The image of every"
-            " container is expected to be on this host. Mend that and run again."
+            f"Image {image} cannot be kept as {repository}:{tag}: Docker said:"
+            f" {getattr(error, 'explanation', None) or error}. The image of every container is expected to be on this"
+            " host. Mend that and run again."
         ) from error
 
 
 def keep(client: Any, images: Mapping[str, Mapping[str, str]], tag: str) -> List[str]:
-    """Give the image of each service a name of ours with this tag, so that nobody's clean-up removes it; return the new names."""
+    """Give the image of each service a name of ours with this tag, so that nobody's clean-up removes it; return the new
+    names.
+    """
     present = [name for image in client.api.images() for name in image["RepoTags"] or []]
     missing = missing_names(images, tag, present)
     for repository, image in missing.items():
@@ -122,7 +130,9 @@ def keep(client: Any, images: Mapping[str, Mapping[str, str]], tag: str) -> List
 
 
 def name_built(client: Any, images: Iterable[Mapping[str, str]]) -> None:
-    """Give images that are built here the names by which Compose v2 knows them (C(id), C(name)): nothing is built while users are kept out."""
+    """Give images that are built here the names by which Compose v2 knows them (C(id), C(name)): nothing is built while
+    users are kept out.
+    """
     for one in images:
         give(client, one["name"], "latest", one["id"])
 

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A database that is restored beside another one and then takes its name: what a rollback and a rehearsal have in common."""
+"""A database that is restored beside another one and then takes its name: what a rollback and a rehearsal have in
+common.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +29,24 @@ FROM pg_roles r WHERE r.rolname = current_user
 """
 DATABASE = """
 SELECT d.oid::bigint, shobj_description(d.oid, 'pg_database'), pg_has_role(current_user, d.datdba, 'MEMBER'),
-       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[]
+       pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit,
+         d.datacl::text[]
 FROM pg_database d WHERE d.datname = %s
 """
-SESSIONS = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
+SESSIONS = (
+    "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
+)
 TERMINATE = """
 SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_roles me ON me.rolname = current_user
-WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND (me.rolsuper OR pg_has_role(current_user, a.usesysid, 'MEMBER'))
+WHERE a.datname = ANY(%s) AND a.pid <> pg_backend_pid() AND (me.rolsuper OR pg_has_role(current_user,
+  a.usesysid, 'MEMBER'))
 """
 # Schemas that stay in a copy, since an extension lives there, and those that go with all that is in them.
 SCHEMAS = """
-SELECT n.oid::bigint, n.nspname, n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension e WHERE e.extnamespace = n.oid)
-  OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
+SELECT n.oid::bigint, n.nspname, n.nspname = 'public' OR EXISTS (SELECT 1 FROM pg_extension e
+  WHERE e.extnamespace = n.oid)
+  OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid
+    AND d.deptype = 'e')
 FROM pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 2
 """
 OBJECTS = """
@@ -49,7 +57,8 @@ AND d.classid NOT IN ('pg_extension'::regclass, 'pg_default_acl'::regclass) AND 
 """
 EXTENSION_RELATIONS = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' WHERE c.relkind IN ('r', 'S', 'v', 'p')
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+  WHERE c.relkind IN ('r', 'S', 'v', 'p')
 """
 
 
@@ -59,14 +68,18 @@ class Beside:
     C(folder) is what the programs can write to. Who extends it says in C(_archive) how they call what is restored.
     """
 
-    def __init__(self, params: Mapping[str, Any], application: str, what: str, comment: str, folder: str, **programs: Any) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], application: str, what: str, comment: str, folder: str, **programs: Any
+    ) -> None:
         self.params, self.run, self.application, self.folder = params, params["run"], application, folder
         self.settings = database.resolve_connection(dict(params))
         self.name = self.settings.database
         self.scratch, self.scratch_comment = restoring.name_for(self.name, what, self.run), comment
         self.connection = self._maintenance()
         self.superuser, self.may_create, self.may_create_roles, self.version = self._row(MINE)
-        self.programs = clients.find(compose.docker_client(), self.settings, self.version, self.run, folder, params["image"], **programs)
+        self.programs = clients.find(
+            compose.docker_client(), self.settings, self.version, self.run, folder, params["image"], **programs
+        )
 
     def _archive(self) -> str:
         raise NotImplementedError
@@ -77,7 +90,9 @@ class Beside:
         for name in ("postgres", "template1"):
             try:
                 if name != self.name:
-                    return database.connect(dataclasses.replace(self.settings, database=name), self.application, autocommit=True)
+                    return database.connect(
+                        dataclasses.replace(self.settings, database=name), self.application, autocommit=True
+                    )
             except OperationError as error:
                 refused = refused or error
         raise refused or OperationError("No database to work from was found; postgres or template1 is expected.")
@@ -115,8 +130,8 @@ class Beside:
         # Without a comment it is one that an earlier attempt had just created when it was ended.
         if found[1] not in (None, self.scratch_comment):
             raise OperationError(
-                f"There is a database {self.scratch} whose comment says that it is something else; that name is expected to be free."
-                f" {UNTOUCHED}; rename that database and run again."
+                f"There is a database {self.scratch} whose comment says that it is something else; that name is"
+                f" expected to be free. {UNTOUCHED}; rename that database and run again."
             )
         self._until_free([self.scratch], [(f"DROP DATABASE {quoted(self.scratch)}", ())])
 
@@ -138,7 +153,9 @@ class Beside:
         return self._listed(lambda found: restoring.without_extensions(found, kept, relations))
 
     def _listed(self, choose: Callable[[List[restoring.Entry]], List[restoring.Entry]]) -> List[str]:
-        """Return pg_restore's options to bring back only the chosen entries of the archive, and none of the database itself."""
+        """Return pg_restore's options to bring back only the chosen entries of the archive, and none of the database
+        itself.
+        """
         listing = self._run("list", ["pg_restore", "--list", self._archive()])
         path = os.path.join(self.folder, ".restore-list")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
@@ -150,10 +167,12 @@ class Beside:
         """Run one of PostgreSQL's programs and return its output."""
         outcome = self.programs.finish(self.programs.start(what, command))
         if outcome.code:
-            lines = [line for line in outcome.err.splitlines() if "ERROR:" in line or "FATAL:" in line] or [outcome.said()]
+            lines = [line for line in outcome.err.splitlines() if "ERROR:" in line or "FATAL:" in line] or [
+                outcome.said()
+            ]
             raise OperationError(
-                f"{command[0]} ended with {outcome.code} and said: {redact(lines[0])}. A whole restore is expected. {UNTOUCHED}, and so is"
-                " the backup; mend the cause and run again."
+                f"{command[0]} ended with {outcome.code} and said: {redact(lines[0])}. A whole restore is expected."
+                f" {UNTOUCHED}, and so is the backup; mend the cause and run again."
             )
         return outcome.out
 
@@ -178,9 +197,12 @@ class Beside:
                 if not self.connection.closed:
                     self.connection.autocommit = True
             if time.monotonic() > deadline:
-                held = [f"{pid} of {user} ({name or 'without name'})" for pid, user, name in self._rows(SESSIONS, names)]
+                held = [
+                    f"{pid} of {user} ({name or 'without name'})" for pid, user, name in self._rows(SESSIONS, names)
+                ]
                 raise OperationError(
-                    f"Database sessions stay, or come back as fast as they are ended: {', '.join(held) or 'unknown ones'}. None is expected"
-                    f" while the database is replaced. {UNTOUCHED}; end these programs and run again."
+                    "Database sessions stay, or come back as fast as they are ended:"
+                    f" {', '.join(held) or 'unknown ones'}. None is expected while the database is replaced."
+                    f" {UNTOUCHED}; end these programs and run again."
                 )
             time.sleep(0.2)

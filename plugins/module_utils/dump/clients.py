@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""pg_dump, pg_dumpall and pg_restore that fit a server: out of the database's own image, of one that is named, or of this host."""
+"""pg_dump, pg_dumpall and pg_restore that fit a server: out of the database's own image, of one that is named, or of
+this host.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,18 @@ def major_of(version: str) -> Tuple[int, ...]:
 class ImageClients:
     """Programs of an image, in containers that share the network of the database's container, or else this host's.
 
-    ``folder`` of the host is what they can read and write, ``source`` what they can read besides; :meth:`path` says how they call
-    a path in them.
+    ``folder`` of the host is what they can read and write, ``source`` what they can read besides; :meth:`path` says how
+    they call a path in them.
     """
 
     def __init__(
-        self, client: Any, settings: ConnectionSettings, run: str, folder: str, image: Optional[str] = None, source: Optional[str] = None
+        self,
+        client: Any,
+        settings: ConnectionSettings,
+        run: str,
+        folder: str,
+        image: Optional[str] = None,
+        source: Optional[str] = None,
     ) -> None:
         self.client, self.settings, self.run, self.folder, self.source = client, settings, run, folder, source
         if settings.container is not None:
@@ -100,7 +108,12 @@ class ImageClients:
                 network_mode=self.network,
                 environment={"PGPASSFILE": containers.PASSWORD_FILE, "TZ": "UTC", "LC_ALL": "C"},
                 user=f"{os.geteuid()}:{os.getegid()}",
-                volumes={self.folder: {"bind": IN_CONTAINER, "mode": "rw"}, **self.sources(), **mount, **self.certificates},
+                volumes={
+                    self.folder: {"bind": IN_CONTAINER, "mode": "rw"},
+                    **self.sources(),
+                    **mount,
+                    **self.certificates,
+                },
             )
 
     def finish(self, job: Any) -> Outcome:
@@ -138,7 +151,9 @@ class HostClients:
         return make_dsn(**{**public_arguments(self.settings), "dbname": database})
 
     def start(self, what: str, command: List[str]) -> Any:
-        """Start a program; :meth:`finish` or :meth:`kill` must follow. The password is in memory only, in a file without a name."""
+        """Start a program; :meth:`finish` or :meth:`kill` must follow. The password is in memory only, in a file
+        without a name.
+        """
         secret = os.memfd_create("pgpass", 0)
         os.fchmod(secret, 0o600)
         line = containers.passfile_line(self.settings.user, self.settings.password or "")
@@ -192,12 +207,17 @@ def public_arguments(settings: ConnectionSettings) -> Dict[str, Any]:
 def address_of(host: str) -> str:
     """Return the first address of a name, empty where there is none."""
     try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]) if host and not host.startswith("/") else ""
+        return (
+            str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+            if host and not host.startswith("/")
+            else ""
+        )
     except OSError:
         return ""
 
 
-# Looked up before any fork: the linker's lock may be held by another thread then, and nobody would give it back to the child.
+# Looked up before any fork: the linker's lock may be held by another thread then, and nobody would give it back to the
+# child.
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
@@ -226,9 +246,16 @@ def fitting(programs: Dict[Tuple[int, ...], str], server_version: str) -> Option
 
 
 def find(
-    client: Any, settings: ConnectionSettings, server_version: str, run: str, folder: str, image: Optional[str], source: Optional[str] = None
+    client: Any,
+    settings: ConnectionSettings,
+    server_version: str,
+    run: str,
+    folder: str,
+    image: Optional[str],
+    source: Optional[str] = None,
 ) -> Any:
-    """Return the programs for a server: its container's own; else those of the image that the operator named; else this host's.
+    """Return the programs for a server: its container's own; else those of the image that the operator named; else this
+    host's.
 
     Raises OperationError when there are none, or when they are older than the server.
     """
@@ -244,22 +271,35 @@ def require_fitting(client: Any, image: str, server_version: str, run: str) -> N
     """Raise OperationError when the image's programs cannot dump from this server."""
     if engine.remote_host():
         raise OperationError(
-            f"openlmis_backup_image is {image}, and the Docker Engine is on {engine.remote_host()}: it would write the dump there. Expected a"
-            f" dump on this host: leave it out, so that a pg_dump of this host is taken, or {engine.ELSEWHERE}."
+            f"openlmis_backup_image is {image}, and the Docker Engine is on {engine.remote_host()}: it would write the"
+            " dump there. Expected a dump on this host: leave it out, so that a pg_dump of this host is taken, or"
+            f" {engine.ELSEWHERE}."
         )
     want = ".".join(map(str, major_of(server_version)))
-    expected = f"an image on this host with pg_dump and pg_restore {want} or newer is expected, since an older pg_dump refuses"
+    expected = (
+        f"an image on this host with pg_dump and pg_restore {want} or newer is expected, since an older pg_dump refuses"
+    )
     try:
         client.images.get(image)
     except ImageNotFound:
-        raise OperationError(f"openlmis_backup_image is {image}, which is not on this host; {expected}. `docker pull` it.") from None
+        raise OperationError(
+            f"openlmis_backup_image is {image}, which is not on this host; {expected}. `docker pull` it."
+        ) from None
     try:
-        outcome = containers.run_once(client, "backup-version", run, image, ["pg_dump", "--version"], network_mode="none")
-        said = "" if outcome.code == 0 and major_of(outcome.out) >= major_of(server_version) else outcome.out.strip() or outcome.said()
+        outcome = containers.run_once(
+            client, "backup-version", run, image, ["pg_dump", "--version"], network_mode="none"
+        )
+        said = (
+            ""
+            if outcome.code == 0 and major_of(outcome.out) >= major_of(server_version)
+            else outcome.out.strip() or outcome.said()
+        )
     except OperationError as error:
         said = str(error)
     if said:
-        raise OperationError(f"openlmis_backup_image is {image}, whose pg_dump does not fit ({said}); {expected}. Name another one.")
+        raise OperationError(
+            f"openlmis_backup_image is {image}, whose pg_dump does not fit ({said}); {expected}. Name another one."
+        )
 
 
 def host_clients(settings: ConnectionSettings, server_version: str) -> HostClients:
@@ -270,9 +310,9 @@ def host_clients(settings: ConnectionSettings, server_version: str) -> HostClien
         have = ", ".join(".".join(map(str, major)) for major in sorted(programs)) or "none"
         want = ".".join(map(str, major_of(server_version)))
         raise OperationError(
-            f"The database at {settings.where()} is PostgreSQL {want} outside Compose, and this host's pg_dump is {have}; pg_dump {want} or"
-            f" newer is expected, since an older one refuses. Install PostgreSQL's client programs {want} here, or name an image that has"
-            " them in openlmis_backup_image, or set openlmis_backup to a task file of your own, for example for a snapshot of RDS"
-            " (docs/rds.md)."
+            f"The database at {settings.where()} is PostgreSQL {want} outside Compose, and this host's pg_dump is"
+            f" {have}; pg_dump {want} or newer is expected, since an older one refuses. Install PostgreSQL's client"
+            f" programs {want} here, or name an image that has them in openlmis_backup_image, or set openlmis_backup to"
+            " a task file of your own, for example for a snapshot of RDS (docs/rds.md)."
         )
     return HostClients(settings, folder)

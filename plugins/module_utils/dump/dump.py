@@ -40,22 +40,37 @@ SAID_AT_MOST = 10
 ROOM_FOR_PLAIN = 3
 
 FACTS = """
-SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'), current_setting('server_version_num')::int,
-  pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit, d.datacl::text[],
+SELECT d.datname, pg_database_size(d.oid), current_setting('server_version'),
+  current_setting('server_version_num')::int,
+  pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit,
+    d.datacl::text[],
   shobj_description(d.oid, 'pg_database'),
   r.rolsuper, r.rolcreatedb, has_table_privilege('pg_catalog.pg_authid', 'SELECT')
 FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user
 """
 FACT_NAMES = (
-    "name", "size", "server_version", "version_number", "owner", "encoding", "collate", "ctype", "connection_limit", "acl", "comment",
-    "superuser", "createdb", "reads_passwords",
-)  # fmt: skip
+    "name",
+    "size",
+    "server_version",
+    "version_number",
+    "owner",
+    "encoding",
+    "collate",
+    "ctype",
+    "connection_limit",
+    "acl",
+    "comment",
+    "superuser",
+    "createdb",
+    "reads_passwords",
+)
 SETTINGS = """
 SELECT r.rolname, unnest(s.setconfig) FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
 WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1, 2
 """
 EXTENSIONS = """
-SELECT e.extname, n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.oid
+SELECT e.extname, n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+  ORDER BY e.oid
 """
 
 
@@ -69,13 +84,15 @@ def create_statement(name: str, facts: Mapping[str, Any]) -> str:
     """Return the statement for an empty database with the owner, encoding and locale of another one."""
     literal = {key: str(facts[key]).replace("'", "''") for key in ("encoding", "collate", "ctype")}
     return (
-        f"CREATE DATABASE {contents.quoted(name)} TEMPLATE template0 OWNER {contents.quoted(facts['owner'])} ENCODING '{literal['encoding']}'"
-        f" LC_COLLATE '{literal['collate']}' LC_CTYPE '{literal['ctype']}'"
+        f"CREATE DATABASE {contents.quoted(name)} TEMPLATE template0 OWNER {contents.quoted(facts['owner'])} ENCODING"
+        f" '{literal['encoding']}' LC_COLLATE '{literal['collate']}' LC_CTYPE '{literal['ctype']}'"
     )
 
 
 def compression(wanted: Optional[int], size: int, free: int) -> int:
-    """Return the level of gzip: what is wanted, else none where there is ample room for a database of this size, else the fastest."""
+    """Return the level of gzip: what is wanted, else none where there is ample room for a database of this size, else
+    the fastest.
+    """
     if wanted is not None:
         return wanted
     return 0 if free >= ROOM_FOR_PLAIN * size else 1
@@ -100,7 +117,12 @@ class Backup:
         self.progress = progressing
         self.progress.say("looking for room and programs")
         self.check_mode, self.verify = check_mode, params["verify"]
-        self.dest, self.jobs, self.run_id, self.image = params["dest"].rstrip("/"), params["jobs"], params["run"], params["image"]
+        self.dest, self.jobs, self.run_id, self.image = (
+            params["dest"].rstrip("/"),
+            params["jobs"],
+            params["run"],
+            params["image"],
+        )
         self.compress = params["compress"]
         self.partial = os.path.join(self.dest, "database.partial")
         self.settings = database.resolve_connection(dict(params))
@@ -175,7 +197,8 @@ class Backup:
     def _require_room(self) -> None:
         if os.path.exists(self.dest):
             raise OperationError(
-                f"{self.dest} exists; a name that is free is expected, since no backup is ever overwritten. Set another dest."
+                f"{self.dest} exists; a name that is free is expected, since no backup is ever overwritten. Set another"
+                " dest."
             )
         places = {"the dump": disk.existing(os.path.dirname(self.dest))}
         needs = {"the dump": self.facts["size"]}
@@ -189,8 +212,8 @@ class Backup:
         problem = room_problem(needs, free, places)
         if problem:
             raise OperationError(
-                f"{problem}; room for all of it is expected, since how far a dump shrinks is not known before. Make room, or set"
-                " openlmis_backup_dir to another disk."
+                f"{problem}; room for all of it is expected, since how far a dump shrinks is not known before. Make"
+                " room, or set openlmis_backup_dir to another disk."
             )
 
     def _data_folder(self) -> Optional[str]:
@@ -285,12 +308,14 @@ class Backup:
         # The rows are counted while pg_restore reads.
         job = self.tools.start("read-back", ["pg_restore", "--file=/dev/null", self.tools.path(self.partial)])
         try:
-            problems = problems or archive.row_problems(self.partial, listing, self.tables, counted, self.jobs, compared.append)
+            problems = problems or archive.row_problems(
+                self.partial, listing, self.tables, counted, self.jobs, compared.append
+            )
             if problems:
                 raise OperationError(
-                    f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the dump's own snapshot"
-                    " is expected in it, and nothing else. The dump was removed; run again, and look at the disk's health when it happens"
-                    " again."
+                    f"The dump is not what the database held: {'; '.join(problems[:SAID_AT_MOST])}. Every row of the"
+                    " dump's own snapshot is expected in it, and nothing else. The dump was removed; run again, and"
+                    " look at the disk's health when it happens again."
                 )
         except BaseException:
             self.tools.kill(job)
@@ -310,7 +335,9 @@ class Backup:
             yield name
 
     def _drop_scratch(self, cursor: Any) -> None:
-        """Drop the scratch databases of this and of killed runs: known by their name and their comment, and nothing else is."""
+        """Drop the scratch databases of this and of killed runs: known by their name and their comment, and nothing
+        else is.
+        """
         # Nobody asks in one of them how far it is any more.
         self.progress.say("dropping scratch databases")
         cursor.execute(
@@ -335,7 +362,9 @@ class Backup:
             ) from error
 
     def _try_extensions(self, cursor: Any, name: str) -> None:
-        """Create the database's extensions where the dump will be restored, and roll back: nothing else tells whether that is allowed."""
+        """Create the database's extensions where the dump will be restored, and roll back: nothing else tells whether
+        that is allowed.
+        """
         cursor.execute("SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY oid")
         names = [row[0] for row in cursor.fetchall()]
         with self._connection(replace(self.settings, database=name)) as connection, connection.cursor() as scratch:
@@ -353,8 +382,9 @@ class Backup:
 
     def _no_restore(self, found: str, expected: str) -> OperationError:
         return OperationError(
-            f"The dump cannot be proven by restoring it: the role {self.settings.user} {found}; {expected} is expected for that. Grant it,"
-            " or set openlmis_backup_verify to rows, which needs no more than reading. Nothing was dumped."
+            f"The dump cannot be proven by restoring it: the role {self.settings.user} {found}; {expected} is expected"
+            " for that. Grant it, or set openlmis_backup_verify to rows, which needs no more than reading. Nothing was"
+            " dumped."
         )
 
     def _prove_by_restoring(self, scratch: str, expected: Dict[str, str], rows: Dict[str, int]) -> None:
@@ -375,9 +405,10 @@ class Backup:
             wrong = contents.differences(expected, contents.content_hashes(cursor, compared.append))
         if wrong:
             raise OperationError(
-                f"The dump was restored, and its content is not what the database held: {', '.join(wrong[:SAID_AT_MOST])}"
-                f"{' and more' if len(wrong) > SAID_AT_MOST else ''}. Every value of the dump's own snapshot is expected. The dump was"
-                " removed; run again, and look at the disk's health when it happens again."
+                "The dump was restored, and its content is not what the database held:"
+                f" {', '.join(wrong[:SAID_AT_MOST])}{' and more' if len(wrong) > SAID_AT_MOST else ''}. Every value of"
+                " the dump's own snapshot is expected. The dump was removed; run again, and look at the disk's health"
+                " when it happens again."
             )
 
     def _restored(self, scratch: str, rows: Dict[str, int]) -> str:
@@ -413,21 +444,25 @@ class Backup:
         said = outcome.said()
         if re.search("no space left on device", outcome.err, re.IGNORECASE):
             said, advice = "the disk is full", "Make room, or set openlmis_backup_dir to another disk, and run again."
-            # Long texts that the database keeps compressed may take more than was looked for: the next run would decide the same.
+            # Long texts that the database keeps compressed may take more than was looked for: the next run would decide
+            # the same.
             advice += " With openlmis_backup_compress=1 the dump takes less." if self.compress == 0 else ""
         else:
             advice = "Mend the cause and run again."
         raise OperationError(
-            f"{program} ended with {outcome.code} and said: {said}. {expected} is expected. Nothing of this backup was kept. {advice}"
+            f"{program} ended with {outcome.code} and said: {said}. {expected} is expected. Nothing of this backup was"
+            f" kept. {advice}"
         )
 
 
 def back_up(params: Mapping[str, Any], check_mode: bool, progressing: progress.Progress) -> Dict[str, Any]:
-    """Dump one database and verify the dump; return the result of M(openlmis.operations.database_backup). Raises OperationError."""
+    """Dump one database and verify the dump; return the result of M(openlmis.operations.database_backup). Raises
+    OperationError.
+    """
     try:
         return Backup(params, check_mode, progressing).run()
     except OSError as error:
         raise OperationError(
-            f"The backup in {params['dest']} could not be written ({error.strerror}); room and the right to write are expected."
-            " Nothing of it was kept. Mend that, or set openlmis_backup_dir to another disk, and run again."
+            f"The backup in {params['dest']} could not be written ({error.strerror}); room and the right to write are"
+            " expected. Nothing of it was kept. Mend that, or set openlmis_backup_dir to another disk, and run again."
         ) from error

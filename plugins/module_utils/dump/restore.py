@@ -47,7 +47,9 @@ class Restore(Beside):
         self.progress.say("reading the backup")
         self.backup, run = params["backup"], params["run"]
         self.manifest = self._proven()
-        super().__init__(params, "openlmis.operations database_restore", "restore", restoring.scratch_comment(run), self.backup)
+        super().__init__(
+            params, "openlmis.operations database_restore", "restore", restoring.scratch_comment(run), self.backup
+        )
         self.failed = restoring.name_for(self.name, "failed", run)
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -57,8 +59,8 @@ class Restore(Beside):
         problems += backups.damages(self.backup, manifest) if manifest else []
         if problems:
             raise OperationError(
-                f"The backup cannot be restored: {'; '.join(problems[:10])}. A backup whose every file is as its manifest says is"
-                f" expected. {UNTOUCHED}; name another backup in openlmis_rollback_backup."
+                f"The backup cannot be restored: {'; '.join(problems[:10])}. A backup whose every file is as its"
+                f" manifest says is expected. {UNTOUCHED}; name another backup in openlmis_rollback_backup."
             )
         return manifest
 
@@ -112,12 +114,14 @@ class Restore(Beside):
             reasons.append(f"may not create roles, and {', '.join(missing)} is missing")
         others = {one["role"] for one in self.manifest["database"]["settings"]} - {None, self.settings.user}
         if others and not self.may_create_roles:
-            reasons.append(f"may not set the defaults that {', '.join(sorted(others))} has in this database (CREATEROLE)")
+            reasons.append(
+                f"may not set the defaults that {', '.join(sorted(others))} has in this database (CREATEROLE)"
+            )
         if reasons:
             raise OperationError(
-                f"The role {self.settings.user} cannot restore into a second database: it {'; it '.join(reasons)}. A superuser, or the"
-                f" database's owner with CREATEDB, is expected. {UNTOUCHED}; grant what is missing, or name another role in"
-                " openlmis_login_user."
+                f"The role {self.settings.user} cannot restore into a second database: it {'; it '.join(reasons)}. A"
+                f" superuser, or the database's owner with CREATEDB, is expected. {UNTOUCHED}; grant what is missing,"
+                " or name another role in openlmis_login_user."
             )
 
     def _missing_roles(self) -> List[str]:
@@ -125,7 +129,9 @@ class Restore(Beside):
         if not os.path.exists(path):
             return []
         with open(path, encoding="utf-8") as stream:
-            return restoring.missing_roles(stream.read(), [name for (name,) in self._rows("SELECT rolname FROM pg_roles")])
+            return restoring.missing_roles(
+                stream.read(), [name for (name,) in self._rows("SELECT rolname FROM pg_roles")]
+            )
 
     def _check_room(self, current: Any) -> None:
         # Only a little is known of the size of a database that is gone: its dump is compressed.
@@ -135,8 +141,9 @@ class Restore(Beside):
         missing = restoring.room_missing(size, free)
         if missing:
             raise OperationError(
-                f"The disk of the database has {(free or 0) // 2**20} MiB free; {(size * 11 // 10) // 2**20} MiB are expected, since the database"
-                f" is restored beside the one that is there. {UNTOUCHED}; make {missing // 2**20 + 1} MiB of room and run again."
+                f"The disk of the database has {(free or 0) // 2**20} MiB free; {(size * 11 // 10) // 2**20} MiB are"
+                f" expected, since the database is restored beside the one that is there. {UNTOUCHED}; make"
+                f" {missing // 2**20 + 1} MiB of room and run again."
             )
 
     def _activity(self) -> Dict[str, Any]:
@@ -144,9 +151,10 @@ class Restore(Beside):
             found = activity.since(cursor, self.params["baseline"])
         if (found["unknown"] or found["tables"]) and not self.params["discard_changes"]:
             raise OperationError(
-                f"{' '.join(self._lost(found))}. Nobody is expected to have worked since the upgrade. {UNTOUCHED}; if all this may be lost"
-                " (it stays in the database that is set aside), run again with -e openlmis_rollback_discard_changes=true; if not, and users are"
-                " kept out already, run the upgrade again: it goes on."
+                f"{' '.join(self._lost(found))}. Nobody is expected to have worked since the upgrade. {UNTOUCHED}; if"
+                " all this may be lost (it stays in the database that is set aside), run again with -e"
+                " openlmis_rollback_discard_changes=true; if not, and users are kept out already, run the upgrade"
+                " again: it goes on."
             )
         return found
 
@@ -193,12 +201,15 @@ class Restore(Beside):
         if missing:
             path = self.programs.path(os.path.join(self.backup, "globals.sql"))
             # Not to stop at an error: most of the roles are there already.
-            self._run("globals", ["psql", "--no-psqlrc", "--quiet", f"--dbname={self.programs.dsn('postgres')}", f"--file={path}"])
+            self._run(
+                "globals",
+                ["psql", "--no-psqlrc", "--quiet", f"--dbname={self.programs.dsn('postgres')}", f"--file={path}"],
+            )
             left = self._missing_roles()
             if left:
                 raise OperationError(
-                    f"The roles {', '.join(left)} are missing after globals.sql of the backup was run; they are expected, since rights are"
-                    f" theirs. {UNTOUCHED}; create them and run again."
+                    f"The roles {', '.join(left)} are missing after globals.sql of the backup was run; they are"
+                    f" expected, since rights are theirs. {UNTOUCHED}; create them and run again."
                 )
 
     def _create_scratch(self) -> None:
@@ -231,12 +242,15 @@ class Restore(Beside):
             wrong = contents.differences(tables, contents.count_rows(cursor, counted.append))
             if hashes and not wrong:
                 compared: List[str] = []
-                self.progress.say(lambda: f"restored; contents compared of {len(compared)} of {len(hashes)} tables and sequences")
+                self.progress.say(
+                    lambda: f"restored; contents compared of {len(compared)} of {len(hashes)} tables and sequences"
+                )
                 wrong = contents.differences(hashes, contents.content_hashes(cursor, compared.append))
         if wrong:
             raise OperationError(
-                f"{len(wrong)} tables are not as they were when they were backed up: {', '.join(wrong[:10])}. Every row of every table is"
-                f" expected. {UNTOUCHED}, and so is the backup; look at the database server's log and disk, and run again."
+                f"{len(wrong)} tables are not as they were when they were backed up: {', '.join(wrong[:10])}. Every row"
+                f" of every table is expected. {UNTOUCHED}, and so is the backup; look at the database server's log and"
+                " disk, and run again."
             )
         # Nobody is to work with a database that the planner knows nothing of.
         self.progress.say("restored; gathering the planner's statistics")
@@ -259,8 +273,8 @@ class Restore(Beside):
         lacking = restoring.lacking_properties(self._properties(wanted), self._found())
         if lacking:
             raise OperationError(
-                f"The restored database's {'; its '.join(lacking)}. What the database had when it was backed up is expected. {UNTOUCHED};"
-                " mend that and run again."
+                f"The restored database's {'; its '.join(lacking)}. What the database had when it was backed up is"
+                f" expected. {UNTOUCHED}; mend that and run again."
             )
 
     def _properties(self, told: Dict[str, Any]) -> Dict[str, Any]:
@@ -291,11 +305,15 @@ class Restore(Beside):
             (f"ALTER DATABASE {quoted(self.scratch)} RENAME TO {quoted(self.name)}", ()),
             (f"COMMENT ON DATABASE {quoted(self.name)} IS %s", (comment,)),
         ]
-        self._until_free([self.name, self.scratch], [("SET LOCAL lock_timeout = '5s'", ()), *statements], transaction=True)
+        self._until_free(
+            [self.name, self.scratch], [("SET LOCAL lock_timeout = '5s'", ()), *statements], transaction=True
+        )
 
 
 def into_place(params: Mapping[str, Any], check_mode: bool, progressing: progress.Progress) -> Dict[str, Any]:
-    """Restore a backup, or say what would be restored; return the result of M(openlmis.operations.database_restore). Raises OperationError."""
+    """Restore a backup, or say what would be restored; return the result of M(openlmis.operations.database_restore).
+    Raises OperationError.
+    """
     restore = None
     try:
         restore = Restore(params, progressing)

@@ -35,7 +35,9 @@ class Entry(NamedTuple):
 
 
 def name_for(database: str, what: str, run: str) -> str:
-    """Return the name of a run's database beside the one named, C(open_lmis_failed_20260102T190000Z), within PostgreSQL's limit."""
+    """Return the name of a run's database beside the one named, C(open_lmis_failed_20260102T190000Z), within
+    PostgreSQL's limit.
+    """
     ending = f"_{what}_{run}"
     return database.encode()[: NAME_LIMIT - len(ending)].decode("utf-8", "ignore") + ending
 
@@ -52,7 +54,9 @@ def failed_comment(run: str, oid: int, backup: str, earlier: Optional[str]) -> s
 
 
 def replacement_of(run: str, comment: Optional[str]) -> Optional[int]:
-    """Return the OID of the database that took the place of the one with this comment in this run; None when none did."""
+    """Return the OID of the database that took the place of the one with this comment in this run; None
+    when none did.
+    """
     match = re.match(rf"openlmis\.operations: set aside in run {re.escape(run)} for database (\d+),", comment or "")
     return int(match.group(1)) if match else None
 
@@ -74,7 +78,9 @@ def is_copy(comment: Optional[str]) -> bool:
 
 
 def left_by_rehearsal(comment: Optional[str]) -> bool:
-    """Tell whether a rehearsal has left a database with this comment: a copy that took no place, or one that a rollback set aside."""
+    """Tell whether a rehearsal has left a database with this comment: a copy that took no place, or one that a rollback
+    set aside.
+    """
     text = comment or ""
     aside = text.startswith("openlmis.operations: set aside in run ") and f". Its comment was: {COPY}" in text
     return aside or text.startswith("openlmis.operations: being restored in run ")
@@ -89,12 +95,15 @@ def entries(listing: str) -> List[Entry]:
 def without_database(found: Iterable[Entry]) -> List[Entry]:
     """Return the entries without those of the database itself (of the catalog with OID 1262).
 
-    Programs before 11 restore its comment under its old name, also into a database of another name: it would be another one's.
+    Programs before 11 restore its comment under its old name, also into a database of another name: it would be another
+    one's.
     """
     return [entry for entry in found if not re.match(r"\d+; 1262 ", entry.line)]
 
 
-def without_extensions(found: Iterable[Entry], schemas: Sequence[str], relations: Sequence[Tuple[str, str]]) -> List[Entry]:
+def without_extensions(
+    found: Iterable[Entry], schemas: Sequence[str], relations: Sequence[Tuple[str, str]]
+) -> List[Entry]:
     """Return the entries that a copy of the database needs, whose extensions are there already.
 
     Left out are extensions, the schemas that stay because an extension lives in them, and data and rights of an
@@ -110,7 +119,8 @@ def without_extensions(found: Iterable[Entry], schemas: Sequence[str], relations
 
 
 def setting_clause(setting: str) -> Tuple[str, Optional[str]]:
-    """Return the SET clause for a setting as C(pg_db_role_setting) has it, and the value that has to be quoted into it, if any.
+    """Return the SET clause for a setting as C(pg_db_role_setting) has it, and the value that has to be quoted into it,
+    if any.
 
     A list is stored as it is written in SQL; quoted as one text it would mean one name with commas in it.
     """
@@ -129,7 +139,9 @@ def missing_roles(globals_sql: str, present: Iterable[str]) -> List[str]:
 
 
 def room_missing(size: int, free: Optional[int]) -> int:
-    """Return the bytes that lack for a second database of this size and a tenth; none where nobody knows what is free."""
+    """Return the bytes that lack for a second database of this size and a tenth; none where nobody knows
+    what is free.
+    """
     return 0 if free is None else max(0, int(size * 1.1) - free)
 
 

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The restart policies of the containers that an upgrade stops: taken away while users are kept out, given back at the end."""
+"""The restart policies of the containers that an upgrade stops: taken away while users are kept out, given back at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ HELD = Policy("no", 0)
 
 
 def rendered_policy(service: Mapping[str, Any]) -> Policy:
-    """Return the policy that Compose gives a container of this rendered service; the deploy section outranks C(restart)."""
+    """Return the policy that Compose gives a container of this rendered service; the deploy section outranks
+    C(restart).
+    """
     condition, _colon, attempts = str(service.get("restart") or "").partition(":")
     deployed = (service.get("deploy") or {}).get("restart_policy")
     if deployed is not None:
@@ -48,7 +52,9 @@ def current_policy(attributes: Mapping[str, Any]) -> Policy:
 
 
 def hold(look: server.Look) -> Dict[str, str]:
-    """Let nothing that the upgrade stops start by itself; return the containers that would have, with their new policy."""
+    """Let nothing that the upgrade stops start by itself; return the containers that would have, with
+    their new policy.
+    """
     return apply(differing(look, held=True))
 
 
@@ -81,6 +87,6 @@ def _update(container: Any, wanted: Policy) -> bool:
         return False  # removed since it was listed
     except DockerException as error:
         raise OperationError(
-            f"The restart policy of {container.name} cannot be set: Docker said: {getattr(error, 'explanation', None) or error}."
-            f" Expected {wanted.name}. Mend that and run again."
+            f"The restart policy of {container.name} cannot be set: Docker said:"
+            f" {getattr(error, 'explanation', None) or error}. Expected {wanted.name}. Mend that and run again."
         ) from error

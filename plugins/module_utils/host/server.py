@@ -44,7 +44,9 @@ def argument_spec() -> Dict[str, Any]:
 
 
 class Look(NamedTuple):
-    """A deployment as Docker and Compose show it. C(rendered) and C(raw) hold passwords and must not leave the module."""
+    """A deployment as Docker and Compose show it. C(rendered) and C(raw) hold passwords and must not
+    leave the module.
+    """
 
     client: Any
     src: str
@@ -58,8 +60,8 @@ class Look(NamedTuple):
 def look(params: Mapping[str, Any], may_be_gone: bool = False) -> Look:
     """Read Docker and Compose. Raises OperationError when they, the files or the project cannot be read.
 
-    With C(may_be_gone) a project without any container is none that cannot be read. With C(files_of_backup) Compose reads the files of that
-    backup in the place of those that are there.
+    With C(may_be_gone) a project without any container is none that cannot be read. With C(files_of_backup) Compose
+    reads the files of that backup in the place of those that are there.
     """
     src, folder = params["project_src"], params.get("files_of_backup")
     if not folder:
@@ -75,8 +77,12 @@ def _look(params: Mapping[str, Any], may_be_gone: bool, place: str) -> Look:
     find = deployment.find_project if may_be_gone else _find_running
     project = find(client, src, files, params.get("project_name"))
     with ThreadPoolExecutor() as pool:
-        rendered, raw = pool.map(lambda interpolate: deployment.render(place, files, project.name, interpolate), (True, False))
-    there = [os.path.join(src, os.path.relpath(path, place)) if path.startswith(place + os.sep) else path for path in files]
+        rendered, raw = pool.map(
+            lambda interpolate: deployment.render(place, files, project.name, interpolate), (True, False)
+        )
+    there = [
+        os.path.join(src, os.path.relpath(path, place)) if path.startswith(place + os.sep) else path for path in files
+    ]
     return Look(client, src, there, project, rendered, raw, deployment.services_of(rendered, raw, params["release"]))
 
 
@@ -112,9 +118,13 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
         "edits": [edit.told() for edit in planned],
         "release_target": release["name"],
     }
-    facts["exited"] = sorted(name for name, one in facts["services"].items() if not one["component"] and one["status"] == "exited")
+    facts["exited"] = sorted(
+        name for name, one in facts["services"].items() if not one["component"] and one["status"] == "exited"
+    )
     facts["built_images"] = built_images(client, project, rendered)
-    facts["images_to_pull"] = images_to_pull(client, project, future, facts["services"], edits.added_services(services, release))
+    facts["images_to_pull"] = images_to_pull(
+        client, project, future, facts["services"], edits.added_services(services, release)
+    )
     facts["components"] = _components(services, release, params["migrations"])
     facts["database"] = _database_facts(params, seen, facts["components"])
     facts["unrendered"] = _classify(facts, seen, release)
@@ -135,7 +145,10 @@ def facts_of(seen: Look, params: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _restarts(project: compose.Project, service: deployment.Service) -> bool:
     """Whether Docker would start it again by itself: as the files have it, or as somebody has set it on a container."""
-    policies = [(one.attrs.get("HostConfig") or {}).get("RestartPolicy") or {} for one in project.services().get(service.name, [])]
+    policies = [
+        (one.attrs.get("HostConfig") or {}).get("RestartPolicy") or {}
+        for one in project.services().get(service.name, [])
+    ]
     return service.restarts or any(policy.get("Name") not in (None, "", "no") for policy in policies)
 
 
@@ -152,11 +165,13 @@ def images_to_pull(
 ) -> List[str]:
     """Return the images that the release's start needs and that are not on this host.
 
-    These are the images of components, of added services, of services whose image the prepared files change, and of services
-    without a container. The image of any other is the one that its container runs: a tag such as the database's must not change
-    under the data.
+    These are the images of components, of added services, of services whose image the prepared files change, and of
+    services without a container. The image of any other is the one that its container runs: a tag such as the
+    database's must not change under the data.
     """
-    wanted = {one["target_image"] for one in services.values() if one["component"] and one["target_image"]} | set(added.values())
+    wanted = {one["target_image"] for one in services.values() if one["component"] and one["target_image"]} | set(
+        added.values()
+    )
     now = {name: one["image"] for name, one in services.items()}
     for service in future:
         runs = now.get(service.name) == service.image and project.service(service.name) is not None
@@ -192,37 +207,57 @@ def _classify(facts: Dict[str, Any], seen: Look, release: Mapping[str, Any]) -> 
 
 
 def replacements(project: compose.Project) -> List[Dict[str, Any]]:
-    """Return the containers that Compose had made in the place of others when it was killed, with the names that they were to get.
+    """Return the containers that Compose had made in the place of others when it was killed, with the names that they
+    were to get.
 
-    It makes C(<first digits of the other's id>_<name>), removes the other one and renames; until then the new one has never run.
+    It makes C(<first digits of the other's id>_<name>), removes the other one and renames; until then the new one has
+    never run.
     """
     found: List[Dict[str, Any]] = []
     names = {container.name for container in project.containers}
     for container in sorted(project.containers, key=lambda one: one.attrs["Created"], reverse=True):
         match = REPLACEMENT.match(container.name)
         if match and compose.LABEL + "replace" in container.labels and container.status == "created":
-            told = {"id": container.id, "found": container.name, "name": match.group(1), "superfluous": match.group(1) in names}
+            told = {
+                "id": container.id,
+                "found": container.name,
+                "name": match.group(1),
+                "superfluous": match.group(1) in names,
+            }
             names.add(told["name"])
             found.append(told)
     return found
 
 
 def built_images(client: Any, project: compose.Project, rendered: Mapping[str, Any]) -> List[Dict[str, str]]:
-    """Return what is built here and runs under the name that docker-compose 1 gave it: the name that Compose v2 wants, and the id."""
+    """Return what is built here and runs under the name that docker-compose 1 gave it: the name that Compose v2 wants,
+    and the id.
+    """
     present = deployment.on_host(client)
     found = []
     for name, service in sorted(rendered.get("services", {}).items()):
         container, wanted = project.service(name), f"{project.name}-{name}"
-        if service.get("build") and not service.get("image") and container is not None and f"{wanted}:latest" not in present:
+        if (
+            service.get("build")
+            and not service.get("image")
+            and container is not None
+            and f"{wanted}:latest" not in present
+        ):
             found.append({"name": wanted, "id": container.attrs["Image"]})
     return found
 
 
 def unlabelled_networks(client: Any, rendered: Mapping[str, Any]) -> List[str]:
-    """Return the project's networks that Compose before 1.21 has made: it labelled none, and Compose v2 starts nothing on them."""
+    """Return the project's networks that Compose before 1.21 has made: it labelled none, and Compose v2 starts nothing
+    on them.
+    """
     wanted = {one["name"] for one in (rendered.get("networks") or {}).values() if one and not one.get("external")}
     found = client.networks.list()
-    return sorted(one.name for one in found if one.name in wanted and compose.LABEL + "network" not in (one.attrs.get("Labels") or {}))
+    return sorted(
+        one.name
+        for one in found
+        if one.name in wanted and compose.LABEL + "network" not in (one.attrs.get("Labels") or {})
+    )
 
 
 def running_images(project: Any, services: Sequence[deployment.Service]) -> Dict[str, Dict[str, str]]:
@@ -243,7 +278,9 @@ def docker_versions() -> Dict[str, str]:
 
 
 def state_of(facts: Mapping[str, Any]) -> str:
-    """Tell where the server is: C(start), an older release throughout; C(target), upgraded throughout; else C(between)."""
+    """Tell where the server is: C(start), an older release throughout; C(target), upgraded throughout;
+    else C(between).
+    """
     if facts["release"] != facts["release_target"]:
         return "start" if facts["release"] else "between"
     stale = [s for s in facts["services"].values() if s["component"] and s["running_image"] != s["target_image"]]
@@ -375,7 +412,8 @@ def _database_facts(params: Mapping[str, Any], seen: Look, components: Sequence[
             image_id=container.attrs["Image"],
             mounts=mounts_of(container.attrs),
         )
-    # A copy that the provider made of the whole server has the same OID and system identifier: its address tells it apart.
+    # A copy that the provider made of the whole server has the same OID and system identifier: its address tells it
+    # apart.
     place = ("mounts",) if container is not None else ("host", "port")
     facts["identity"] = {key: facts.get(key) for key in ("name", "oid", "system_identifier", *place)}
     return facts
@@ -392,14 +430,16 @@ AND coalesce(application_name, '') NOT LIKE 'openlmis.operations%%' GROUP BY 1, 
 def _sessions(cursor: Any, project: compose.Project) -> Dict[str, Any]:
     """Return who is in the database at this moment.
 
-    C(sessions) counts them by service, C(other_sessions) by the address of others; C(elsewhere) has the services with sessions in
-    other databases of the server, by database. C(server_service) is the service that the server itself is, C(seen_from) the
-    address that it sees this host at.
+    C(sessions) counts them by service, C(other_sessions) by the address of others; C(elsewhere) has the services with
+    sessions in other databases of the server, by database. C(server_service) is the service that the server itself is,
+    C(seen_from) the address that it sees this host at.
     """
     cursor.execute(SESSIONS)
     rows = cursor.fetchall()
     counts = {address: count for here, _name, address, count in rows if here}
-    addresses = {name: set().union(*map(compose.container_addresses, found)) for name, found in project.services().items()}
+    addresses = {
+        name: set().union(*map(compose.container_addresses, found)) for name, found in project.services().items()
+    }
     known = set().union(*addresses.values()) if addresses else set()
     elsewhere: Dict[str, List[str]] = {}
     for here, name, address, _count in rows:
@@ -409,7 +449,9 @@ def _sessions(cursor: Any, project: compose.Project) -> Dict[str, Any]:
     server, client = cursor.fetchone()
     return {
         "sessions": classification.session_users(counts, addresses),
-        "other_sessions": {address: count for address, count in sorted(counts.items()) if address and address not in known},
+        "other_sessions": {
+            address: count for address, count in sorted(counts.items()) if address and address not in known
+        },
         "elsewhere": {name: sorted(set(found)) for name, found in elsewhere.items() if found},
         "server_service": next((name for name, held in addresses.items() if server in held), None),
         "seen_from": client,
@@ -438,7 +480,8 @@ def _query_database(cursor: Any, components: Sequence[Mapping[str, Any]]) -> Dic
             histories[component["name"]] = []
             if _one(cursor, "SELECT to_regclass(%s) IS NOT NULL", table):
                 cursor.execute(
-                    f"SELECT version, success FROM {table} WHERE type <> 'SCHEMA' AND version ~ '^[0-9]+$' ORDER BY installed_rank"
+                    f"SELECT version, success FROM {table} WHERE type <> 'SCHEMA' AND version ~ '^[0-9]+$' ORDER BY"
+                    " installed_rank"
                 )
                 rows = cursor.fetchall()
                 histories[component["name"]] = [version for version, success in rows if success]
@@ -480,7 +523,11 @@ def _history_facts(
                 "newest": max(applied, key=int, default=None),
                 "missing": deployment.missing_migrations(applied, component["migrations"]),
                 "out_of_order": deployment.out_of_order(applied, component["migrations"]),
-                "releases": [release for release in known if deployment.release_of({name: applied}, {release: known[release]}, flyway)],
+                "releases": [
+                    release
+                    for release in known
+                    if deployment.release_of({name: applied}, {release: known[release]}, flyway)
+                ],
             }
     return facts
 
@@ -488,7 +535,8 @@ def _history_facts(
 def begun_from(
     histories: Mapping[str, Sequence[str]], known: Mapping[str, Mapping[str, str]], flyway: Mapping[str, Any]
 ) -> Optional[str]:
-    """Return the release from which an upgrade was begun and not finished; None when the histories do not lie between two releases.
+    """Return the release from which an upgrade was begun and not finished; None when the histories do not lie between
+    two releases.
 
     C(known) has the release that is aimed at first.
     """
@@ -506,10 +554,11 @@ def begun_from(
 
 
 def gather(params: Mapping[str, Any], database_wait: float = 0) -> Tuple[Look, Dict[str, Any]]:
-    """Return how the server looks and what it is, once its database answers, cannot come, or was waited for so many seconds.
+    """Return how the server looks and what it is, once its database answers, cannot come, or was waited for so many
+    seconds.
 
-    Where Compose cannot read the deployed files, a rollback (C(backup) or C(backup_dir) is told) looks by those of the backup that it puts
-    back. Raises OperationError.
+    Where Compose cannot read the deployed files, a rollback (C(backup) or C(backup_dir) is told) looks by those of the
+    backup that it puts back. Raises OperationError.
     """
     until = time.monotonic() + database_wait
     while True:
@@ -525,11 +574,15 @@ def _gather_once(params: Mapping[str, Any]) -> Tuple[Look, Dict[str, Any]]:
         seen = look(params, may_be_gone=True)
         return seen, facts_of(seen, params)
     except OperationError as error:
-        folder = params.get("look_by_backup") or backups.newest(params.get("look_by_backup_in") or "", params["project_src"])
+        folder = params.get("look_by_backup") or backups.newest(
+            params.get("look_by_backup_in") or "", params["project_src"]
+        )
         if not folder or not os.path.isdir(os.path.join(folder, "files")):
             raise
         told = {**params, "files_of_backup": folder}
         seen = look(told, may_be_gone=True)
         facts = facts_of(seen, told)
-        facts["project"]["unreadable"] = f"{error} A rollback need not wait for that: it puts the files of the backup {folder} back."
+        facts["project"]["unreadable"] = (
+            f"{error} A rollback need not wait for that: it puts the files of the backup {folder} back."
+        )
         return seen, facts

@@ -16,7 +16,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.project import
 
 
 def service_called(rendered: Mapping[str, Any], host: str) -> Optional[str]:
-    """Return the service that the host name means inside the project: by its name, container name, host name or alias."""
+    """Return the service that the host name means inside the project: by its name, container name, host
+    name or alias.
+    """
     for name, service in rendered.get("services", {}).items():
         networks = (service.get("networks") or {}).values()
         aliases = [alias for network in networks if network for alias in network.get("aliases") or []]
@@ -26,7 +28,9 @@ def service_called(rendered: Mapping[str, Any], host: str) -> Optional[str]:
 
 
 def undeclared(service: Mapping[str, Any], mounts: Mapping[str, str]) -> Dict[str, str]:
-    """Return the volumes that the deployment's files do not mount: only the container knew them. Host folders are not among them."""
+    """Return the volumes that the deployment's files do not mount: only the container knew them. Host folders are not
+    among them.
+    """
     declared = {volume.get("target") for volume in service.get("volumes") or []}
     return {target: name for target, name in mounts.items() if target not in declared and not name.startswith("/")}
 
@@ -54,7 +58,15 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     # Without the project the address is not looked up, which a container that is gone has none of.
     host = database.named_host(params)
     service = service_called(rendered, host) if host else None
-    result = {"service": service, "project": project.name, "status": "missing", "stray": None, "lost": [], "mapped": {}, "files": files}
+    result = {
+        "service": service,
+        "project": project.name,
+        "status": "missing",
+        "stray": None,
+        "lost": [],
+        "mapped": {},
+        "files": files,
+    }
     if service is None:
         return result
     present = existing_volumes(client)
@@ -76,7 +88,8 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
 def find(params: Mapping[str, Any], dest: str, writes: bool) -> Dict[str, Any]:
     """Return where the database's data lies and how its service is started on it.
 
-    C(files) are Compose's, with C(dest) behind them where a volume has to be named that the files do not mount; it is written then.
+    C(files) are Compose's, with C(dest) behind them where a volume has to be named that the files do not mount; it is
+    written then.
     """
     result = look(params)
     if result["mapped"]:

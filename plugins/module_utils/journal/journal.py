@@ -43,8 +43,8 @@ def parsed(text: str, path: str) -> Tuple[Optional[Journal], str]:
 
 
 _REMEDY = (
-    "it is no journal of a run. Run the playbook without --tags: it moves the file aside and finds out from the backup, the kept images"
-    " and the server what the run has done."
+    "it is no journal of a run. Run the playbook without --tags: it moves the file aside and finds out from the backup,"
+    " the kept images and the server what the run has done."
 )
 
 
@@ -60,7 +60,9 @@ def save(path: str, journal: Journal) -> None:
 
 
 def run_id(now: str) -> str:
-    """Return the id of a run that begins at this time of the journal (C(2026-11-22T19:00:00.000) -> C(20261122T190000Z))."""
+    """Return the id of a run that begins at this time of the journal (C(2026-11-22T19:00:00.000) ->
+    C(20261122T190000Z)).
+    """
     return now.replace("-", "").replace(":", "").split(".")[0] + "Z"
 
 
@@ -70,12 +72,16 @@ def unfinished(journal: Optional[Journal]) -> bool:
 
 
 def under_way(journal: Optional[Journal]) -> bool:
-    """Tell whether there is a run to resume: one that has begun more than to fetch images, for which nobody has to leave."""
+    """Tell whether there is a run to resume: one that has begun more than to fetch images, for which nobody has to
+    leave.
+    """
     return journal is not None and unfinished(journal) and any(entry["step"] != HARMLESS for entry in journal["steps"])
 
 
 def is_run_by(journal: Optional[Journal], holder: Mapping[str, Any]) -> bool:
-    """Tell whether this controller works on the journal's run: what fails without that, such as a mere check, is not the run's."""
+    """Tell whether this controller works on the journal's run: what fails without that, such as a mere check, is not
+    the run's.
+    """
     return journal is not None and unfinished(journal) and (journal.get("holder") or {}) == holder
 
 
@@ -90,13 +96,14 @@ def require_phase(journal: Optional[Journal], phase: str) -> None:
     """Raise OperationError when an upgrade is asked for while a rollback is under way."""
     if journal is not None and under_way(journal) and journal["phase"] == "rollback" and phase == "upgrade":
         raise OperationError(
-            f"The rollback of run {journal['run_id']} is under way; a run that goes forward, or none, is expected. Finish the"
-            " rollback first, with the playbook rollback-3.4.yml; after it the upgrade may begin afresh."
+            f"The rollback of run {journal['run_id']} is under way; a run that goes forward, or none, is expected."
+            " Finish the rollback first, with the playbook rollback-3.4.yml; after it the upgrade may begin afresh."
         )
 
 
 def given_up(journal: Journal, database: Any) -> Journal:
-    """Return the journal turned forward again when its rollback has failed to restore, and the database is the one of the run still.
+    """Return the journal turned forward again when its rollback has failed to restore, and the database is the one of
+    the run still.
 
     Nothing has been taken back then: the upgrade may go on. C(database) is the identity of the one that is there.
     """
@@ -130,16 +137,25 @@ def started(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> 
     before = plan[plan.index(step) - 1] if step in plan[1:] else None
     if before and lost:
         raise OperationError(
-            f"There is no journal {params['path']}, and step {step} was asked for, which needs the one before it, {before}. Run the playbook"
-            " without --tags: it finds out from the backup, the kept images and the server what a run has done."
+            f"There is no journal {params['path']}, and step {step} was asked for, which needs the one before it,"
+            f" {before}. Run the playbook without --tags: it finds out from the backup, the kept images and the server"
+            " what a run has done."
         )
     if before and before not in finished_steps(journal, phase):
         raise OperationError(
             f"Step {step} was asked for, and the journal says that {before}, which comes before it, is not done in run"
-            f" {journal['run_id']}; it is expected to be. Run the playbook without --tags: it does what is missing and skips the rest."
+            f" {journal['run_id']}; it is expected to be. Run the playbook without --tags: it does what is missing and"
+            " skips the rest."
         )
     journal = held(journal, params["holder"], params["take_over"])
-    entry = {"step": step, "phase": phase, "attempt": journal.get("attempt", 1), "started": now, "finished": None, "data": {}}
+    entry = {
+        "step": step,
+        "phase": phase,
+        "attempt": journal.get("attempt", 1),
+        "started": now,
+        "finished": None,
+        "data": {},
+    }
     entry["process"] = params.get("process")
     return dict(journal, steps=journal["steps"] + [entry], commands=params["commands"] or journal.get("commands", {}))
 
@@ -148,11 +164,15 @@ def held(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journa
     """Return the journal as this controller's. Raises OperationError when another one works on the run."""
     current = journal.get("holder") or {}
     if current and current != holder and not take_over:
-        last = journal["steps"][-1] if journal["steps"] else {"step": "none", "started": journal["started"], "finished": None}
+        last = (
+            journal["steps"][-1]
+            if journal["steps"]
+            else {"step": "none", "started": journal["started"], "finished": None}
+        )
         raise OperationError(
             f"Run {journal['run_id']} was started by {started_by(current)}, last seen with step {last['step']} at"
-            f" {last['finished'] or last['started']} UTC; only one controller works on a run. Wait for it or end it; if it is gone for good,"
-            " run again with openlmis_take_over=true.",
+            f" {last['finished'] or last['started']} UTC; only one controller works on a run. Wait for it or end it; if"
+            " it is gone for good, run again with openlmis_take_over=true.",
             held_by=dict(current),
         )
     holders = journal.get("holders") or []
@@ -167,7 +187,8 @@ def started_by(holder: Mapping[str, Any]) -> str:
 def require_held(journal: Optional[Journal], params: Mapping[str, Any], step_ends: bool = False) -> None:
     """Raise OperationError when the run was this controller's (C(holder)) and is not any more.
 
-    Where a step ends (C(step_ends)) it must be this controller's; where one begins, nobody may have taken it over since.
+    Where a step ends (C(step_ends)) it must be this controller's; where one begins, nobody may have taken it over
+    since.
     """
     me, current = params["holder"], (journal or {}).get("holder") or {}
     holders = (journal or {}).get("holders") or []
@@ -183,13 +204,15 @@ def require_held(journal: Optional[Journal], params: Mapping[str, Any], step_end
     else:
         who = "was taken over and has ended since" if journal["finished"] else "was taken over and has stopped since"
     raise OperationError(
-        f"{run} {who}; this controller, {started_by(me)}, notes nothing in it and stops here. See what the other controller"
-        " says; to resume a run that has stopped, run the playbook again."
+        f"{run} {who}; this controller, {started_by(me)}, notes nothing in it and stops here. See what the other"
+        " controller says; to resume a run that has stopped, run the playbook again."
     )
 
 
 def claimed(journal: Journal, holder: Mapping[str, Any], take_over: bool) -> Journal:
-    """Return the journal as this controller's, for one attempt more at what is left. Raises OperationError as C(held) does."""
+    """Return the journal as this controller's, for one attempt more at what is left. Raises OperationError as C(held)
+    does.
+    """
     return dict(held(journal, holder, take_over), attempt=journal.get("attempt", 1) + 1)
 
 
@@ -200,21 +223,25 @@ def finished(journal: Journal, params: Mapping[str, Any], now: str) -> Journal:
 
 
 def done(journal: Optional[Journal], params: Mapping[str, Any], now: str) -> Journal:
-    """Return the journal with the step ended. Raises OperationError when the run is another controller's, or another step runs."""
+    """Return the journal with the step ended. Raises OperationError when the run is another controller's, or another
+    step runs.
+    """
     step, data, run = params["step"], params["data"], params["run"]
     require_held(journal, params, step_ends=True)
     running = journal["steps"][-1] if journal and journal["steps"] else {"step": "none", "finished": None}
     if journal is None or running["step"] != step or running["finished"]:
         raise OperationError(
-            f"The journal's last step is {running['step']}, and {step} was to be ended. Another run may be writing to the same journal: see"
-            " that only one is under way, and run again."
+            f"The journal's last step is {running['step']}, and {step} was to be ended. Another run may be writing to"
+            " the same journal: see that only one is under way, and run again."
         )
     steps = journal["steps"][:-1] + [dict(running, finished=now, data={**running["data"], **data})]
     return dict(journal, steps=steps, run={**journal["run"], **run})
 
 
 def noted(journal: Journal, params: Mapping[str, Any], data: Mapping[str, Any]) -> Journal:
-    """Return the journal with what the step under way keeps already; its end adds to it. Raises OperationError as C(done) does."""
+    """Return the journal with what the step under way keeps already; its end adds to it. Raises OperationError as
+    C(done) does.
+    """
     require_held(journal, params, step_ends=True)
     *before, running = journal["steps"]
     return dict(journal, steps=[*before, dict(running, data=dict(data))])
@@ -223,16 +250,22 @@ def noted(journal: Journal, params: Mapping[str, Any], data: Mapping[str, Any]) 
 def require_database(journal: Optional[Journal], database: Mapping[str, Any], path: str) -> None:
     """Raise OperationError when the database is not the one that the run began with.
 
-    An anonymous volume is lost to a server by one C(down): name, OID, system identifier and volumes tell a new database.
+    An anonymous volume is lost to a server by one C(down): name, OID, system identifier and volumes tell a new
+    database.
     """
     begun = ((journal or {}).get("run") or {}).get("database")
-    unknown = begun is None and journal is not None and journal["steps"] and (journal["steps"][0].get("data") or {}).get("recovered")
+    unknown = (
+        begun is None
+        and journal is not None
+        and journal["steps"]
+        and (journal["steps"][0].get("data") or {}).get("recovered")
+    )
     if database["identity"] != begun and not (unknown and database["identity"]):
         raise OperationError(
             database.get("error")
-            or f"The database is another one, {database['identity']}; {begun} is expected, with which this run began. Nothing more is done."
-            " The data is in the volume named there: find it with `docker volume ls` and do not prune. If you restored the database yourself"
-            f" since then, move the journal {path} away and run again."
+            or f"The database is another one, {database['identity']}; {begun} is expected, with which this run began."
+            " Nothing more is done. The data is in the volume named there: find it with `docker volume ls` and do not"
+            f" prune. If you restored the database yourself since then, move the journal {path} away and run again."
         )
 
 
@@ -244,14 +277,17 @@ def plain(finding: str) -> str:
     """Return a finding in the words of an operator; what modules say stays as it is."""
     if _NO_ANSWER.search(finding):
         return (
-            "The process of this step on the server ended without an answer: it was killed, the server ran out of memory, or the connection"
-            " was lost. It is expected to end by itself. Look at `dmesg` and at the connection, and go on."
+            "The process of this step on the server ended without an answer: it was killed, the server ran out of"
+            " memory, or the connection was lost. It is expected to end by itself. Look at `dmesg` and at the"
+            " connection, and go on."
         )
     return finding
 
 
 def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str, Any]] = None) -> Journal:
-    """Return the journal with the reason, and what was found until then, at the step that did not end, and as nobody's."""
+    """Return the journal with the reason, and what was found until then, at the step that did not end,
+    and as nobody's.
+    """
     steps = list(journal["steps"])
     # What failed before an attempt came to a step is none of the step in which an earlier attempt had failed.
     if steps and not steps[-1]["finished"] and not steps[-1].get("failed"):
@@ -262,8 +298,9 @@ def failed(journal: Journal, finding: str, now: str, data: Optional[Mapping[str,
 class Traces(NamedTuple):
     """What a run leaves on the server besides its journal.
 
-    C(manifests) are (folder, manifest), oldest first; C(kept) maps each run to the images that it kept, by service (C(id) and C(names));
-    C(closed) tells whether the firewall keeps users out; C(changed) has the folders of backups whose deployed files are not those of now.
+    C(manifests) are (folder, manifest), oldest first; C(kept) maps each run to the images that it kept, by service
+    (C(id) and C(names)); C(closed) tells whether the firewall keeps users out; C(changed) has the folders of backups
+    whose deployed files are not those of now.
     """
 
     manifests: Sequence[Tuple[str, Mapping[str, Any]]] = ()
@@ -273,7 +310,9 @@ class Traces(NamedTuple):
 
 
 def is_here(identity: Optional[Mapping[str, Any]], server: Mapping[str, Any]) -> bool:
-    """Tell whether this identity is that of the server's database; of one that does not answer, by the volumes of its container."""
+    """Tell whether this identity is that of the server's database; of one that does not answer, by the volumes of its
+    container.
+    """
     there = server["database"]["identity"]
     if there:
         return identity == there
@@ -282,10 +321,17 @@ def is_here(identity: Optional[Mapping[str, Any]], server: Mapping[str, Any]) ->
 
 
 def was_restored(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any]) -> bool:
-    """Tell whether the server's database is what a rollback, which lost its journal after that, has made of the last run's backup."""
+    """Tell whether the server's database is what a rollback, which lost its journal after that, has made of the last
+    run's backup.
+    """
     before, now = (manifest.get("database") or {}).get("identity") or {}, server["database"]["identity"] or {}
     same = all(before.get(key) is not None and before.get(key) == now.get(key) for key in ("name", "system_identifier"))
-    return same and traces.closed and manifest.get("run") == max(traces.kept, default="") and manifest["release"] == server["release"]
+    return (
+        same
+        and traces.closed
+        and manifest.get("run") == max(traces.kept, default="")
+        and manifest["release"] == server["release"]
+    )
 
 
 def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[Tuple[str, Mapping[str, Any]]]:
@@ -294,7 +340,11 @@ def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[
     for folder, manifest in traces.manifests:
         run, identity = str(manifest.get("run") or ""), (manifest.get("database") or {}).get("identity")
         # The site's own backup has no identity of a database; its run and folder tell whose it is.
-        own = not manifest.get("database") and run in traces.kept and (manifest.get("project") or {}).get("src") == server["project"]["src"]
+        own = (
+            not manifest.get("database")
+            and run in traces.kept
+            and (manifest.get("project") or {}).get("src") == server["project"]["src"]
+        )
         if run > after and (own or is_here(identity, server) or was_restored(manifest, traces, server)):
             found.append((folder, manifest))
     return sorted(found, key=lambda one: str(one[1]["run"]))
@@ -303,7 +353,8 @@ def backups_here(traces: Traces, server: Mapping[str, Any], after: str) -> List[
 def stray(journal: Journal, traces: Traces, server: Mapping[str, Any]) -> str:
     """Return why a journal is not that of the run on this server, empty when it may be.
 
-    A run whose database is another one, because that was lost or restored, is still this server's: its backup or kept images say so.
+    A run whose database is another one, because that was lost or restored, is still this server's: its backup or kept
+    images say so.
     """
     run, begun = journal["run_id"], journal["run"].get("database")
     later = [manifest["run"] for _folder, manifest in backups_here(traces, server, run)]
@@ -313,13 +364,17 @@ def stray(journal: Journal, traces: Traces, server: Mapping[str, Any]) -> str:
     pulled = HARMLESS in finished_steps(journal, "upgrade")
     if not pulled or left or not server["database"]["identity"] or is_here(begun, server):
         return ""
-    return f"it is of run {run}, which began with another database and has left neither a backup nor an image on this server"
+    return (
+        f"it is of run {run}, which began with another database and has left neither a backup nor an image on this"
+        " server"
+    )
 
 
 def disturbed(traces: Traces, server: Mapping[str, Any]) -> bool:
     """Tell whether a server is as a run leaves it that has stopped half-way.
 
-    Users are kept out; or nothing runs, and containers were removed or the files are those of the release while the database's histories are not.
+    Users are kept out; or nothing runs, and containers were removed or the files are those of the release while the
+    database's histories are not.
     """
     services = [one for one in server["services"].values() if one["stopped_for_upgrade"] and not one["one_shot"]]
     none_runs = all(one["status"] != "running" for one in services)
@@ -330,8 +385,8 @@ def disturbed(traces: Traces, server: Mapping[str, Any]) -> bool:
 def migrated(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any]) -> bool:
     """Tell whether a run has changed this database since the backup and is not at its end.
 
-    A mix of two releases is nothing that a server runs with. One that has all migrations may be a finished one that has lost its journal:
-    there components run, users are let in, and contact details are there.
+    A mix of two releases is nothing that a server runs with. One that has all migrations may be a finished one that has
+    lost its journal: there components run, users are let in, and contact details are there.
     """
     database, target = server["database"], server["release"] == server["release_target"]
     if database["error"] or server["release"] == manifest["release"]:
@@ -342,14 +397,18 @@ def migrated(manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, A
 
 
 def unanswered(journal: Optional[Journal], traces: Traces, server: Mapping[str, Any]) -> Dict[str, str]:
-    """Return where the database's data lies that must answer first: only it can tell how far a run without a journal came."""
+    """Return where the database's data lies that must answer first: only it can tell how far a run without a journal
+    came.
+    """
     if unfinished(journal) or not server["database"]["error"]:
         return {}
     found = backups_here(traces, server, journal["run_id"] if journal else "")
     return dict(((found[-1][1].get("database") or {}).get("identity") or {}).get("mounts") or {}) if found else {}
 
 
-def recovered(journal: Optional[Journal], traces: Traces, server: Mapping[str, Any], to: str, now: str) -> Optional[Journal]:
+def recovered(
+    journal: Optional[Journal], traces: Traces, server: Mapping[str, Any], to: str, now: str
+) -> Optional[Journal]:
     """Return the journal of the run that was cut off, written again from what it has left where the journal was lost.
 
     A journal of a run that is over is no reason against it: a later run may have lost its own. C(to) is the release.
@@ -374,18 +433,29 @@ def recovered(journal: Optional[Journal], traces: Traces, server: Mapping[str, A
         if name in server["services"] and server["services"][name]["image"] in image["names"]
     }
     known = [(HARMLESS, {"images": images, "recovered": True}), (FIRST_OFFLINE_STEP, _evidence(traces))]
-    return _written_again(run, server["release"] or server["begun_from"], server, to, [_entry(step, now, data) for step, data in known], now)
+    return _written_again(
+        run,
+        server["release"] or server["begun_from"],
+        server,
+        to,
+        [_entry(step, now, data) for step, data in known],
+        now,
+    )
 
 
-def _from_backup(folder: str, manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any], to: str, now: str) -> Journal:
+def _from_backup(
+    folder: str, manifest: Mapping[str, Any], traces: Traces, server: Mapping[str, Any], to: str, now: str
+) -> Journal:
     at = manifest.get("created", now)
     backup = (BACKUP, {"dest": folder, "recovered": True})
     known = [(HARMLESS, dict(_before(manifest), recovered=True)), (FIRST_OFFLINE_STEP, _evidence(traces))]
-    # Nobody knows what happened between the backup and now, unless users are kept out still or the files were changed since: where nothing
-    # was migrated yet, a stop after the backup has another one made.
+    # Nobody knows what happened between the backup and now, unless users are kept out still or the files were changed
+    # since: where nothing was migrated yet, a stop after the backup has another one made.
     fresh = traces.closed or folder in traces.changed
     known += [("stop", {}), backup] if fresh else [backup, ("stop", {})]
-    journal = _written_again(manifest["run"], manifest["release"], server, to, [_entry(step, at, data) for step, data in known], now)
+    journal = _written_again(
+        manifest["run"], manifest["release"], server, to, [_entry(step, at, data) for step, data in known], now
+    )
     journal["run"]["database"] = journal["run"]["database"] or (manifest.get("database") or {}).get("identity")
     return journal
 
@@ -395,7 +465,16 @@ def _written_again(
 ) -> Journal:
     database = server["database"]
     known = {"from": release, "to": to, "database": database["identity"], "users": database["users"]}
-    return {"run_id": run, "started": now, "finished": None, "outcome": None, "phase": "upgrade", "steps": steps, "holder": {}, "run": known}
+    return {
+        "run_id": run,
+        "started": now,
+        "finished": None,
+        "outcome": None,
+        "phase": "upgrade",
+        "steps": steps,
+        "holder": {},
+        "run": known,
+    }
 
 
 def _evidence(traces: Traces) -> Dict[str, Any]:
@@ -405,7 +484,8 @@ def _evidence(traces: Traces) -> Dict[str, Any]:
 def _with_backup(journal: Journal, traces: Traces, server: Mapping[str, Any], now: str) -> Journal:
     """Return a run's journal with the backup that it should know.
 
-    One that ends within the backup, over a database that nothing has migrated since, lacks only the note that the backup has ended.
+    One that ends within the backup, over a database that nothing has migrated since, lacks only the note that the
+    backup has ended.
     """
     own = [(folder, manifest) for folder, manifest in traces.manifests if manifest.get("run") == journal["run_id"]]
     if not own or any(entry["step"] == BACKUP and entry["finished"] for entry in journal["steps"]):
@@ -438,7 +518,11 @@ def failure_lines(
     """
     entry = journal["steps"][-1] if journal is not None and unfinished(journal) and journal["steps"] else None
     if journal is None or entry is None:
-        return ["Stopped before anything was changed.", f"Found     {finding}", f"Run again {commands.get('resume', '')}"]
+        return [
+            "Stopped before anything was changed.",
+            f"Found     {finding}",
+            f"Run again {commands.get('resume', '')}",
+        ]
     on, back = ways(journal, phase, commands)
     where = f"after step {entry['step']}" if entry["finished"] else f"in step {entry['step']}"
     what = "rollback" if journal["phase"] == "rollback" else "upgrade"
@@ -473,7 +557,10 @@ def describe_database(server: Mapping[str, Any]) -> str:
     waiting = {name: len(h["missing"]) for name, h in server["histories"].items() if h["missing"]}
     if server["release"] == server["release_target"]:
         left = database.get("users_without_details")
-        return f"at {server['release']}; {'all contact details are copied' if left == 0 else f'contact details of {left} users are not copied'}"
+        return (
+            f"at {server['release']};"
+            f" {'all contact details are copied' if left == 0 else f'contact details of {left} users are not copied'}"
+        )
     if server["release"]:
         return f"at {server['release']}, no migration of {server['release_target']} in it"
     listed = ", ".join(f"{name} lacks {count}" for name, count in sorted(waiting.items())) or "a mix of releases"
@@ -482,7 +569,9 @@ def describe_database(server: Mapping[str, Any]) -> str:
 
 def describe_services(server: Mapping[str, Any]) -> str:
     """Say in one sentence which of the services that the upgrade stops and starts have containers."""
-    services = {n: s for n, s in (server.get("services") or {}).items() if s["stopped_for_upgrade"] and not s["one_shot"]}
+    services = {
+        n: s for n, s in (server.get("services") or {}).items() if s["stopped_for_upgrade"] and not s["one_shot"]
+    }
     if not services:
         return "could not be looked at"
     down = sorted(name for name, s in services.items() if s["status"] != "running")
@@ -534,11 +623,17 @@ def later(moment: str, passed: float) -> str:
 
 
 def windows(journal: Journal) -> List[Dict[str, Any]]:
-    """Return when users were kept out: from the step that closes the gate, without a gate from the stop, to the one that lets in."""
+    """Return when users were kept out: from the step that closes the gate, without a gate from the stop, to the one
+    that lets in.
+    """
     found: List[Dict[str, Any]] = []
     for entry in journal["steps"]:
         # One that failed has taken its gate down again; one that was cut off may have left it closed.
-        gate = entry["step"] == FIRST_OFFLINE_STEP and not entry.get("failed") and (entry.get("data") or {}).get("gate") != "none"
+        gate = (
+            entry["step"] == FIRST_OFFLINE_STEP
+            and not entry.get("failed")
+            and (entry.get("data") or {}).get("gate") != "none"
+        )
         is_open = bool(found) and found[-1]["to"] is None
         if (gate or entry["step"] == "stop") and not is_open:
             found.append({"from": entry["started"], "to": None, "seconds": None})
@@ -555,8 +650,12 @@ def offline(journal: Journal) -> Dict[str, Any]:
 
 
 def summarise(journal: Optional[Journal]) -> Dict[str, Any]:
-    """Return the seconds of each ended step of this phase, and for how many users were kept out last, None when they still are."""
-    steps = [step for step in journal["steps"] if step["finished"] and step["phase"] == journal["phase"]] if journal else []
+    """Return the seconds of each ended step of this phase, and for how many users were kept out last, None when they
+    still are.
+    """
+    steps = (
+        [step for step in journal["steps"] if step["finished"] and step["phase"] == journal["phase"]] if journal else []
+    )
     return {
         "offline": offline(journal)["seconds"] if journal else None,
         "steps": [{"step": step["step"], "seconds": seconds(step["started"], step["finished"])} for step in steps],

@@ -13,14 +13,18 @@ BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 def mine() -> Dict[str, Any]:
-    """Return what tells this process from every other one: its number, and when it was started in which boot of the host."""
+    """Return what tells this process from every other one: its number, and when it was started in which boot of the
+    host.
+    """
     return identity(os.getpid()) or {}
 
 
 def identity(pid: int) -> Optional[Dict[str, Any]]:
     """Return what tells a process from every other one, None when it is not there."""
     try:
-        with open(BOOT, encoding="ascii") as boot, open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        with open(BOOT, encoding="ascii") as boot, open(
+            f"/proc/{pid}/stat", encoding="utf-8", errors="replace"
+        ) as stat:
             fields = stat.read().rpartition(")")[2].split()
             # One that has ended and that nobody has asked for its exit code.
             return None if fields[0] == "Z" else {"pid": pid, "boot": boot.read().strip(), "started": int(fields[19])}

@@ -18,7 +18,9 @@ NAME = "openlmis.operations maintenance_off"
 
 
 def count(settings: database.ConnectionSettings, seconds: int) -> Dict[str, Any]:
-    """Count what can be counted in so many seconds, over a connection of its own, which keeps the settings that this needs."""
+    """Count what can be counted in so many seconds, over a connection of its own, which keeps the settings that this
+    needs.
+    """
     begun = time.monotonic()
     found: Dict[str, Any] = {"rows": {}, "uncounted": [], "histories": {}}
     try:
@@ -39,7 +41,8 @@ def count(settings: database.ConnectionSettings, seconds: int) -> Dict[str, Any]
 
 
 def note(params: Mapping[str, Any], dest: str, seconds: int, replace: bool) -> Dict[str, Any]:
-    """Write down what the database has seen until now (C(dest), replaced only with C(replace)); return the rows, counted in so many seconds.
+    """Write down what the database has seen until now (C(dest), replaced only with C(replace)); return the rows,
+    counted in so many seconds.
 
     Raises OperationError when the database does not answer or the file cannot be written.
     """
@@ -50,7 +53,9 @@ def note(params: Mapping[str, Any], dest: str, seconds: int, replace: bool) -> D
         with connection.cursor() as cursor:
             baseline = activity.baseline(cursor)
     except database.psycopg2.Error as error:
-        raise database.database_error(error, settings, "While the database's activity was read", "Nothing was changed") from error
+        raise database.database_error(
+            error, settings, "While the database's activity was read", "Nothing was changed"
+        ) from error
     finally:
         connection.close()
     if replace or not os.path.exists(dest):
@@ -58,6 +63,7 @@ def note(params: Mapping[str, Any], dest: str, seconds: int, replace: bool) -> D
             disk.write(dest, baseline)
         except OSError as error:
             raise OperationError(
-                f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and run again."
+                f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and"
+                " run again."
             ) from error
     return counted

@@ -18,11 +18,13 @@ from urllib.parse import urlsplit
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 
 CHAIN = "OPENLMIS-GATE"
-# Before Docker's address translation, so that the ports are those that a client asks for, whatever then takes the packet.
+# Before Docker's address translation, so that the ports are those that a client asks for, whatever then takes the
+# packet.
 HOOK = f"PREROUTING -p tcp -m addrtype --dst-type LOCAL -j {CHAIN}"
 BRIDGE_NAME = "com.docker.network.bridge.name"
 INSTEAD = (
-    "or set openlmis_gate to the path of a task file that keeps users out in another way, or to none where nothing has to"
+    "or set openlmis_gate to the path of a task file that keeps users out in another way, or to none where nothing"
+    " has to"
 )
 Ports = Tuple[int, int]
 
@@ -36,7 +38,9 @@ class Family(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What stands of the gate: the chain's rules (None without a chain), the rules that lead into it, whether the hook is first."""
+    """What stands of the gate: the chain's rules (None without a chain), the rules that lead into it, whether the hook
+    is first.
+    """
 
     rules: Optional[List[str]]
     hooks: List[str]
@@ -79,7 +83,8 @@ def port_of(base_url: str) -> int:
     except (ValueError, KeyError):
         pass
     raise OperationError(
-        f"base_url is {base_url}. Expected http:// or https:// with a host, and a port if need be: give the deployment's BASE_URL."
+        f"base_url is {base_url}. Expected http:// or https:// with a host, and a port if need be: give the"
+        " deployment's BASE_URL."
     )
 
 
@@ -89,8 +94,9 @@ def refuse_ssh(ports: Iterable[Ports], ssh: Iterable[int]) -> None:
         for port in sorted(ssh):
             if first <= port <= last:
                 raise OperationError(
-                    f"Port {port} would be closed, and SSH uses it. Expected only ports through which users reach OpenLMIS: look at"
-                    " openlmis_gate_ports, the Compose file's ports and BASE_URL, and take it out there; nothing was changed."
+                    f"Port {port} would be closed, and SSH uses it. Expected only ports through which users reach"
+                    " OpenLMIS: look at openlmis_gate_ports, the Compose file's ports and BASE_URL, and take it out"
+                    " there; nothing was changed."
                 )
 
 
@@ -131,19 +137,25 @@ def sources(allow: Iterable[str]) -> List[str]:
             found.append(str(ipaddress.ip_network(text.strip(), strict=False)))
         except ValueError:
             raise OperationError(
-                f"openlmis_gate_allow holds {text}. Expected addresses and networks, such as 192.0.2.7 or 2001:db8::/64: correct it."
+                f"openlmis_gate_allow holds {text}. Expected addresses and networks, such as 192.0.2.7 or"
+                " 2001:db8::/64: correct it."
             ) from None
     return sorted(set(found))
 
 
-def rules_of(version: int, ports: Iterable[Ports], docker: Iterable[str], others: Iterable[str], allow: Sequence[str]) -> List[str]:
+def rules_of(
+    version: int, ports: Iterable[Ports], docker: Iterable[str], others: Iterable[str], allow: Sequence[str]
+) -> List[str]:
     """Return the chain's rules: what may come in goes on, a packet to one of the ports from anywhere else ends here.
 
     Every packet, not only a new connection's: a proxy keeps connections open over which further requests come.
-    Docker names a bridge after its network, which Compose may make anew at any time, so all names like these are let in;
-    C(others) are bridges of that spelling that are not Docker's.
+    Docker names a bridge after its network, which Compose may make anew at any time, so all names like these are let
+    in; C(others) are bridges of that spelling that are not Docker's.
     """
-    closed = [f"-p tcp -m tcp --dport {first if first == last else f'{first}:{last}'} -j DROP" for first, last in sorted(ports)]
+    closed = [
+        f"-p tcp -m tcp --dport {first if first == last else f'{first}:{last}'} -j DROP"
+        for first, last in sorted(ports)
+    ]
     lines = [f"-s {source} -j RETURN" for source in allow if ipaddress.ip_network(source).version == version]
     lines += ["-i lo -j RETURN"]
     lines += [f"-i {name} -j RETURN" for name in sorted(docker) if not name.startswith("br-")]
@@ -185,9 +197,13 @@ def gone(found: Found) -> bool:
 
 
 def putting_up(found: Found, rules: Sequence[str]) -> str:
-    """Return what iptables-restore has to do in one step: fill the chain, hook it in first; declared, a chain is emptied."""
+    """Return what iptables-restore has to do in one step: fill the chain, hook it in first; declared, a chain is
+    emptied.
+    """
     unhook = ["-D" + hook[2:] for hook in found.hooks]
-    return "\n".join(["*mangle", f":{CHAIN} - [0:0]", *rules, *unhook, "-I " + HOOK.replace(" ", " 1 ", 1), "COMMIT", ""])
+    return "\n".join(
+        ["*mangle", f":{CHAIN} - [0:0]", *rules, *unhook, "-I " + HOOK.replace(" ", " 1 ", 1), "COMMIT", ""]
+    )
 
 
 def taking_down(found: Found) -> str:
@@ -204,7 +220,9 @@ class Firewall:
     """The netfilter of this host, for each family that it has."""
 
     def __init__(self, commands: Mapping[str, Optional[str]]) -> None:
-        """Find out which families there are; commands are the paths of ip(6)tables-save and -restore, None when missing."""
+        """Find out which families there are; commands are the paths of ip(6)tables-save and -restore, None when
+        missing.
+        """
         self.families: List[Family] = []
         self.found: Dict[int, Found] = {}
         for version, name in ((4, "iptables"), (6, "ip6tables")):
@@ -218,20 +236,23 @@ class Firewall:
             except OperationError as error:
                 if version == 4 or has_ipv6():
                     raise OperationError(
-                        f"The firewall cannot keep users out: {error}. Expected iptables and ip6tables, and root: install the package"
-                        f" iptables and run with become, {INSTEAD}."
+                        f"The firewall cannot keep users out: {error}. Expected iptables and ip6tables, and root:"
+                        f" install the package iptables and run with become, {INSTEAD}."
                     ) from error
 
     def put_up(self, rules: Mapping[int, Sequence[str]]) -> None:
         """Let these rules stand, and see that they do."""
         for family in self.families:
             if not stands(self.found[family.version], rules[family.version]):
-                _run([family.restore, "--noflush", "-w", "30"], putting_up(self.found[family.version], rules[family.version]))
+                _run(
+                    [family.restore, "--noflush", "-w", "30"],
+                    putting_up(self.found[family.version], rules[family.version]),
+                )
         self.look()
         if not self.stands(rules):
             raise OperationError(
-                f"The rules of the chain {CHAIN} do not stand right after they were written. Expected that nothing else changes them:"
-                f" look for a firewall service that removes what it does not know, {INSTEAD}."
+                f"The rules of the chain {CHAIN} do not stand right after they were written. Expected that nothing else"
+                f" changes them: look for a firewall service that removes what it does not know, {INSTEAD}."
             )
 
     def take_down(self) -> None:
@@ -242,8 +263,8 @@ class Firewall:
         self.look()
         if not self.gone():
             raise OperationError(
-                f"The chain {CHAIN} is still there right after it was removed. Expected that nothing else writes it: see with"
-                " `iptables -t mangle -S` who does, and run again."
+                f"The chain {CHAIN} is still there right after it was removed. Expected that nothing else writes it:"
+                " see with `iptables -t mangle -S` who does, and run again."
             )
 
     def look(self) -> None:
@@ -275,7 +296,9 @@ def other_bridges(docker: Set[str]) -> Set[str]:
 
 
 def environments() -> List[Dict[str, str]]:
-    """Return the environments of this process and of those that it comes from: sudo hides SSH's words from us, not from root."""
+    """Return the environments of this process and of those that it comes from: sudo hides SSH's words from us, not from
+    root.
+    """
     found, pid = [dict(os.environ)], os.getppid()
     while pid > 1:
         try:

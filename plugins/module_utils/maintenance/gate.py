@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The maintenance firewall of a deployment: which ports it closes, for whom, and the proof that only users are kept out."""
+"""The maintenance firewall of a deployment: which ports it closes, for whom, and the proof that only users are kept
+out.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def refuse_remote_engine(host: str) -> None:
     """Raise OperationError when the containers are not on this host: its firewall cannot keep anybody from them."""
     if host and not host.startswith("unix://"):
         raise OperationError(
-            f"The Docker Engine is at {host.partition('://')[0]}://…, and its ports are not this host's. Expected the firewall of the"
-            f" host that runs the containers: run this there, {firewall.INSTEAD}."
+            f"The Docker Engine is at {host.partition('://')[0]}://…, and its ports are not this host's. Expected the"
+            f" firewall of the host that runs the containers: run this there, {firewall.INSTEAD}."
         )
 
 
@@ -92,19 +94,22 @@ def unreached(base_url: str, world: World) -> Dict[str, str]:
 
 
 def prove(wall: firewall.Firewall, base_url: str, world: World) -> None:
-    """See that all reach BASE_URL; else take the gate down, ask again to learn whose doing it is, and raise OperationError."""
+    """See that all reach BASE_URL; else take the gate down, ask again to learn whose doing it is, and raise
+    OperationError.
+    """
     for who, why in unreached(base_url, world).items():
         wall.take_down()
         if unreached(base_url, world):
             todo = "Without the gate it does not either: see that nginx runs and that BASE_URL is right"
         else:
             todo = (
-                "Without the gate it does, so its requests come back to this host from outside (a load balancer, NAT): add the"
-                " address from which they come to openlmis_gate_allow"
+                "Without the gate it does, so its requests come back to this host from outside (a load balancer, NAT):"
+                " add the address from which they come to openlmis_gate_allow"
             )
         raise OperationError(
-            f"While users are kept out, {who} does not reach {base_url} ({why}). Expected every component and this host to, since"
-            f" components call each other there. The gate was taken down again, users are let in. {todo}, and run again."
+            f"While users are kept out, {who} does not reach {base_url} ({why}). Expected every component and this host"
+            f" to, since components call each other there. The gate was taken down again, users are let in. {todo}, and"
+            " run again."
         )
 
 

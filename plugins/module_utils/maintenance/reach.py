@@ -27,7 +27,9 @@ def hosts_entry(name: str, hosts: str) -> List[str]:
 
 
 def alias_addresses(name: str, own: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Return the addresses that Docker's name server gives a name: those of containers with this alias in a common network."""
+    """Return the addresses that Docker's name server gives a name: those of containers with this alias in a common
+    network.
+    """
     found = []
     mine = ((own.get("NetworkSettings") or {}).get("Networks") or {}).keys()
     for attributes in containers:
@@ -85,7 +87,9 @@ def _ask(parts: Any, address: str, port: int, pid: Optional[int], timeout: float
     except socket.timeout:
         return f"no answer from {address} port {port} in {timeout:.0f} seconds"
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer from {address} port {port}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        return (
+            f"no answer from {address} port {port}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        )
     finally:
         connection.close()
     return ""

@@ -4,8 +4,9 @@
 
 """Whether anybody has written to a database since a baseline, table by table.
 
-PostgreSQL's statistics say where to look; the transaction ids of the rows there say what was written. The statistics alone
-would not do: a session reports what it did only at its next transaction, so that they may count what came before the baseline.
+PostgreSQL's statistics say where to look; the transaction ids of the rows there say what was written. The statistics
+alone would not do: a session reports what it did only at its next transaction, so that they may count what came before
+the baseline.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> Dict[str, Growth
 
 
 def since(cursor: Any, before: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Return C(unknown), why it cannot be told, and C(tables), what was written in each: rows and how many were deleted."""
+    """Return C(unknown), why it cannot be told, and C(tables), what was written in each: rows and how many were
+    deleted.
+    """
     now = baseline(cursor)
     reason = unknown(before, now)
     tables: Dict[str, Dict[str, int]] = {}
@@ -84,10 +87,11 @@ def described(tables: Mapping[str, Mapping[str, int]]) -> List[str]:
     """Return one phrase for each table that was written to, the busiest first."""
     ordered = sorted(tables.items(), key=lambda item: (-item[1]["rows"] - item[1]["deleted"], item[0]))
     said = [
-        f"{name}: " + ", ".join(
+        f"{name}: "
+        + ", ".join(
             [f"{one['rows']} row{'s' if one['rows'] != 1 else ''} written"] * bool(one["rows"])
             + [f"{one['deleted']} deleted"] * bool(one["deleted"])
         )
         for name, one in ordered[:NAMED]
-    ]  # fmt: skip
+    ]
     return said + ([f"and {len(ordered) - NAMED} more tables"] if len(ordered) > NAMED else [])

@@ -4,8 +4,8 @@
 
 """What a database holds: its tables, their rows, and a hash of their content that two databases can be compared by.
 
-Counted is what C(pg_dump) writes as data: ordinary tables, unlogged ones and partitions included, each without those that
-inherit from it; of an extension's tables only the rows that the extension marks as the site's own; large objects.
+Counted is what C(pg_dump) writes as data: ordinary tables, unlogged ones and partitions included, each without those
+that inherit from it; of an extension's tables only the rows that the extension marks as the site's own; large objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Callable, Dict, List, NamedTuple
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
-# A row's text must not depend on who reads it; pg_dump fixes the same settings. row_security: rather an error than hidden rows.
+# A row's text must not depend on who reads it; pg_dump fixes the same settings. row_security: rather an error than
+# hidden rows.
 SETTINGS = {
     "search_path": "pg_catalog",
     "row_security": "off",
@@ -33,7 +34,8 @@ SETTINGS = {
 TABLES = """
 SELECT n.nspname, c.relname, c.oid::bigint, coalesce(x.condition, '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN (SELECT unnest(extconfig) AS table_oid, unnest(extcondition) AS condition FROM pg_extension) x ON x.table_oid = c.oid
+LEFT JOIN (SELECT unnest(extconfig) AS table_oid, unnest(extcondition) AS condition FROM pg_extension) x
+  ON x.table_oid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 AND (x.table_oid IS NOT NULL OR NOT EXISTS (
   SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
@@ -44,7 +46,8 @@ RESTORED = "SELECT count(*), pg_database_size(current_database()) FROM pg_stat_u
 SEQUENCES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+  AND d.deptype = 'e')
 ORDER BY 1, 2
 """
 
@@ -72,7 +75,9 @@ def quoted(*names: str) -> str:
 
 
 def fix_settings(cursor: Any) -> None:
-    """Give the session the settings under which contents are compared; they stay, and objects must be named with their schema."""
+    """Give the session the settings under which contents are compared; they stay, and objects must be named with their
+    schema.
+    """
     cursor.execute("SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(SETTINGS)), sum(SETTINGS.items(), ()))
 
 
@@ -87,7 +92,8 @@ def untold(_table: str) -> None:
 
 
 def count_rows(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, int]:
-    """Return the rows of every table, and the number of large objects where there are any, as the transaction sees them.
+    """Return the rows of every table, and the number of large objects where there are any, as the transaction sees
+    them.
 
     C(done) is told of each table that has been counted.
     """
@@ -103,14 +109,18 @@ def count_rows(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, in
 
 
 def content_hashes(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str, str]:
-    """Return a hash of the content of every table, of every sequence's value and of all large objects, as the transaction sees them.
+    """Return a hash of the content of every table, of every sequence's value and of all large objects, as the
+    transaction sees them.
 
     Rows may come in any order, and none is held in memory: the hash is their number and the sum of their MD5 hashes.
     C(done) is told of each that has been read.
     """
     fix_settings(cursor)
     texts = {
-        table.key(): f"SELECT md5(openlmis_row::text) FROM ONLY {quoted(table.schema, table.name)} openlmis_row {table.condition}"
+        table.key(): (
+            f"SELECT md5(openlmis_row::text) FROM ONLY {quoted(table.schema, table.name)} openlmis_row"
+            f" {table.condition}"
+        )
         for table in tables(cursor)
     }
     cursor.execute(SEQUENCES)
@@ -129,15 +139,17 @@ def content_hashes(cursor: Any, done: Callable[[str], Any] = untold) -> Dict[str
 def _sum(cursor: Any, select: str) -> str:
     # OFFSET 0 keeps the planner from computing each hash twice.
     cursor.execute(
-        "SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0), coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)"
-        f" FROM (SELECT md5 AS h FROM ({select} OFFSET 0) rows) hashes"
+        "SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0), coalesce(sum(('x' || right(h,"
+        f" 16))::bit(64)::bigint), 0) FROM (SELECT md5 AS h FROM ({select} OFFSET 0) rows) hashes"
     )
     rows, high, low = cursor.fetchone()
     return "%d:%016x%016x" % (rows, int(high) % 2**64, int(low) % 2**64)
 
 
 def restored(cursor: Any, rows: Dict[str, int]) -> str:
-    """Say how far the restore of tables with so many rows into this database is: a table counts once its rows are committed."""
+    """Say how far the restore of tables with so many rows into this database is: a table counts once its rows are
+    committed.
+    """
     cursor.execute(RESTORED)
     filled, size = cursor.fetchone()
     wanted = sum(1 for count in rows.values() if count)

@@ -19,7 +19,9 @@ HISTORIES = """
 SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = 'schema_version' AND c.relkind = 'r' AND (
   SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
-  AND (a.attname, a.atttypid::regtype::text) IN (('version', 'character varying'), ('type', 'character varying'), ('success', 'boolean'),
+  AND (a.attname,
+    a.atttypid::regtype::text) IN (('version', 'character varying'), ('type', 'character varying'), ('success',
+      'boolean'),
     ('installed_rank', 'integer'))) = 4 ORDER BY 1
 """
 
@@ -37,14 +39,16 @@ def histories(cursor: Any) -> Dict[str, List[str]]:
     found = {}
     for (schema,) in cursor.fetchall():
         cursor.execute(
-            f"SELECT version FROM {contents.quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER BY installed_rank"
+            f"SELECT version FROM {contents.quoted(schema, 'schema_version')} WHERE success AND type <> 'SCHEMA' ORDER"
+            " BY installed_rank"
         )
         found[schema] = [row[0] for row in cursor.fetchall()]
     return found
 
 
 def count_within(cursor: Any, seconds: float) -> Count:
-    """Return what C(contents.count_rows) does, as far as so many seconds allow: the smallest tables first, the largest are left out.
+    """Return what C(contents.count_rows) does, as far as so many seconds allow: the smallest tables first, the largest
+    are left out.
 
     The connection must be in autocommit: a table that cannot be counted ends no other's count.
     """

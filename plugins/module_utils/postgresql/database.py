@@ -37,28 +37,50 @@ else:
 
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 CONNECT_TIMEOUT = 10  # seconds
-# A server that vanished is noticed within a minute. The kernel's own limits are two hours, and a quarter of one while data is under
-# way, of which keepalives know nothing.
+# A server that vanished is noticed within a minute. The kernel's own limits are two hours, and a quarter of one while
+# data is under way, of which keepalives know nothing.
 VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
 # JDBC and libpq name these alike; each has an option of ours, since a path in the URL may exist in a container only.
 _CERTIFICATES = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}
 # How the role asks for it.
 _ASKED = {"ca_cert": " (openlmis_ca_cert: '<path>')"}
-# What of a libpq URL is handed on. Of a JDBC URL nothing is but TLS: currentSchema, stringtype and the rest concern Java.
+# What of a libpq URL is handed on. Of a JDBC URL nothing is but TLS: currentSchema, stringtype and the rest concern
+# Java.
 _LIBPQ_PARAMS = {
-    "hostaddr", "passfile", "connect_timeout", "options", "keepalives", "keepalives_idle", "keepalives_interval",
-    "keepalives_count", "tcp_user_timeout", "sslcrl", "sslcrldir", "sslsni", "sslcompression", "ssl_min_protocol_version",
-    "ssl_max_protocol_version", "channel_binding", "require_auth", "gssencmode", "krbsrvname", "gsslib", "requirepeer",
-    "target_session_attrs", "sslpassword",
-}  # fmt: skip
+    "hostaddr",
+    "passfile",
+    "connect_timeout",
+    "options",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "sslcrl",
+    "sslcrldir",
+    "sslsni",
+    "sslcompression",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "channel_binding",
+    "require_auth",
+    "gssencmode",
+    "krbsrvname",
+    "gsslib",
+    "requirepeer",
+    "target_session_attrs",
+    "sslpassword",
+}
 _LIBPQ_IGNORED = {"application_name", "fallback_application_name", "client_encoding"}
 _SECRETS = {"password", "sslpassword"}
 
 
 @dataclass
 class ConnectionSettings:
-    """What a connection needs. ``container`` is the one that ``host`` means inside the Compose project, ``hostaddr`` its address."""
+    """What a connection needs. ``container`` is the one that ``host`` means inside the Compose project, ``hostaddr``
+    its address.
+    """
 
     host: str = ""
     hostaddr: str = ""
@@ -123,21 +145,22 @@ def require_psycopg2(module: AnsibleModule) -> None:
         module.fail_json(msg=no_library("psycopg2"), exception=PSYCOPG2_IMPORT_ERROR)
 
 
-def resolve_connection(
-    params: dict[str, Any], services: Any = None, find_container: bool = True
-) -> ConnectionSettings:
-    """What to connect to: explicit options over the URL over the settings file or what Compose renders over the environment.
+def resolve_connection(params: dict[str, Any], services: Any = None, find_container: bool = True) -> ConnectionSettings:
+    """What to connect to: explicit options over the URL over the settings file or what Compose renders over the
+    environment.
 
-    ``params`` are the module's, as :func:`connection_argument_spec` names them. With ``project_src`` and neither a settings file
-    nor a URL it is the database that the project's components are given; ``services`` are those of the project where they have
-    been rendered already. Where the URL's host is a service of the project, the connection goes to that service's container.
-    Raises OperationError.
+    ``params`` are the module's, as :func:`connection_argument_spec` names them. With ``project_src`` and neither a
+    settings file nor a URL it is the database that the project's components are given; ``services`` are those of the
+    project where they have been rendered already. Where the URL's host is a service of the project, the connection goes
+    to that service's container. Raises OperationError.
     """
     settings = ConnectionSettings()
     values = _Values(params, services, settings.warnings)
     explicit_place = params.get("login_db") and (params.get("login_host") or params.get("login_unix_socket"))
     text = params.get("database_url") or (None if explicit_place else values.get("DATABASE_URL"))
-    url = _parse(text, "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % values.source())
+    url = _parse(
+        text, "the option database_url" if params.get("database_url") else "DATABASE_URL in %s" % values.source()
+    )
 
     _place(settings, params, url, find_container)
     settings.user = params.get("login_user") or url.user or values.get("POSTGRES_USER") or "postgres"
@@ -171,13 +194,13 @@ class _Values:
         value = (self.read or {}).get(key) or (None if self.rendered else os.environ.get(key))
         if value is None and self.path:
             raise OperationError(
-                "The settings file %s has no value for %s. Expected a line %s=... as OpenLMIS' services read it: add it, or pass "
-                "%s." % (self.path, key, key, _INSTEAD[key])
+                "The settings file %s has no value for %s. Expected a line %s=... as OpenLMIS' services read it: add"
+                " it, or pass %s." % (self.path, key, key, _INSTEAD[key])
             )
         if key in self.ambiguous and (self.read or {}).get(key):
             self.warnings.append(
-                "%s in %s does not mean the same to Compose v2 and to docker run --env-file or Compose v1: %s. It is taken as "
-                "Compose v2 does." % (key, self.path, self.ambiguous[key])
+                "%s in %s does not mean the same to Compose v2 and to docker run --env-file or Compose v1: %s. It is"
+                " taken as Compose v2 does." % (key, self.path, self.ambiguous[key])
             )
         return value
 
@@ -196,8 +219,8 @@ class _Values:
 def given_to_components(params: dict[str, Any], services: Any = None) -> tuple[list[str], spring.DataSource]:
     """The components that keep a schema, and the one database that they are given.
 
-    Without the option ``release`` every service with a JDBC URL counts as one. Raises OperationError where they are given
-    none, or different ones.
+    Without the option ``release`` every service with a JDBC URL counts as one. Raises OperationError where they are
+    given none, or different ones.
     """
     if services is None:
         src = params["project_src"]
@@ -212,13 +235,14 @@ def given_to_components(params: dict[str, Any], services: Any = None) -> tuple[l
         return next((names, source) for source, names in sources.items())
     if not sources:
         raise OperationError(
-            "No component of the Compose project at %s renders a DATABASE_URL. Set it in the file that env_file names, usually "
-            "settings.env; `docker compose config` shows what counts." % params["project_src"]
+            "No component of the Compose project at %s renders a DATABASE_URL. Set it in the file that env_file names,"
+            " usually settings.env; `docker compose config` shows what counts." % params["project_src"]
         )
     raise OperationError(
-        "Services of the Compose project at %s render different DATABASE_URL, POSTGRES_USER or POSTGRES_PASSWORD, in these groups: %s. "
-        "Compare them with `docker compose config` and remove what sets one apart, or say which is meant: settings_file "
-        "(openlmis_settings_file)." % (params["project_src"], "; ".join(", ".join(names) for names in sources.values()))
+        "Services of the Compose project at %s render different DATABASE_URL, POSTGRES_USER or POSTGRES_PASSWORD, in"
+        " these groups: %s. Compare them with `docker compose config` and remove what sets one apart, or say which is"
+        " meant: settings_file (openlmis_settings_file)."
+        % (params["project_src"], "; ".join(", ".join(names) for names in sources.values()))
     )
 
 
@@ -251,27 +275,30 @@ def _place(settings: ConnectionSettings, params: dict[str, Any], url: DatabaseUr
     settings.database = params.get("login_db") or url.database or ""
     if not settings.database:
         raise OperationError(
-            "No database is named. Expected settings_file with a DATABASE_URL, or database_url, or login_db: pass one of them."
+            "No database is named. Expected settings_file with a DATABASE_URL, or database_url, or login_db: pass one"
+            " of them."
         )
     if socket and login_host in (None, "", "localhost"):
         settings.host = socket
         return
     if not login_host and len(url.hosts) > 1:
         raise OperationError(
-            "The database URL names %d hosts. Expected one, since only the primary may be written to: pass the primary's address "
-            "as login_host." % len(url.hosts)
+            "The database URL names %d hosts. Expected one, since only the primary may be written to: pass the"
+            " primary's address as login_host." % len(url.hosts)
         )
     if not login_host and url.jdbc and url.params.get("socketFactory"):
         raise OperationError(
-            "The database URL connects through the Java class %s (socketFactory), which only Java can. Pass the address at which "
-            "PostgreSQL itself, or a proxy in front of it, listens: login_host and login_port (openlmis_login_host, "
-            "openlmis_login_port)." % url.params["socketFactory"]
+            "The database URL connects through the Java class %s (socketFactory), which only Java can. Pass the address"
+            " at which PostgreSQL itself, or a proxy in front of it, listens: login_host and login_port"
+            " (openlmis_login_host, openlmis_login_port)." % url.params["socketFactory"]
         )
     settings.host = login_host or url.host or ""
     if find_container and not login_host and (params.get("project_src") or params.get("project_name")):
         settings.container = _container(settings.host, params.get("project_src"), params.get("project_name"))
     if settings.container is not None:
-        engine.refuse_remote("the database is its container %s, whose address is only reached there" % settings.container.name)
+        engine.refuse_remote(
+            "the database is its container %s, whose address is only reached there" % settings.container.name
+        )
         settings.hostaddr = container_address(settings.container)
 
 
@@ -304,9 +331,24 @@ def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: Datab
         unknown = set(url.params) - _LIBPQ_PARAMS - _LIBPQ_IGNORED - set(_CERTIFICATES) - {"sslmode"}
         if unknown:
             raise OperationError(
-                "The database URL has parameters that libpq does not know: %s. Expected those of libpq in a postgresql:// URL: "
-                "remove them, or write the URL as jdbc:postgresql://." % ", ".join(sorted(unknown))
+                "The database URL has parameters that libpq does not know: %s. Expected those of libpq in a"
+                " postgresql:// URL: remove them, or write the URL as jdbc:postgresql://." % ", ".join(sorted(unknown))
             )
+    mode = _ssl_mode(params, url)
+    known.update(_certificates(params, url, mode))
+    if mode:
+        known["sslmode"] = mode
+    extra = params.get("connect_params") or {}
+    if _SECRETS & set(extra):
+        raise OperationError(
+            "connect_params holds %s. Expected no secret there, since Ansible logs that option: pass login_password"
+            " instead." % " and ".join(sorted(_SECRETS & set(extra)))
+        )
+    settings.params = {**known, **extra}
+
+
+def _ssl_mode(params: dict[str, Any], url: DatabaseUrl) -> str | None:
+    """Return libpq's sslmode, none where nothing asks for one."""
     mode = params.get("ssl_mode") or url.params.get("sslmode")
     if not mode and url.jdbc and url.params.get("ssl", "false").lower() in ("", "true"):
         mode = "require"  # Java verifies against a certificate store of its own, which libpq cannot read
@@ -315,33 +357,31 @@ def _parameters(settings: ConnectionSettings, params: dict[str, Any], url: Datab
             "The database URL's sslmode is none that is known. Expected one of %s: correct the URL, or pass ssl_mode."
             % ", ".join(SSL_MODES)
         )
+    return mode
+
+
+def _certificates(params: dict[str, Any], url: DatabaseUrl, mode: str | None) -> dict[str, str]:
+    """Return the paths of certificates and key, by libpq's names."""
+    known = {}
     for key, option in _CERTIFICATES.items():
         file, source = params.get(option), option
         if not file and not params.get("ssl_mode") and mode != "disable":
             file, source = url.params.get(key), "%s in the database URL" % key
         if file and not os.path.isfile(file):
             raise OperationError(
-                "There is no file %s on this host, which %s names; it may be a path inside a container. Pass the file's path on the "
-                "managed host: %s%s." % (file, source, option, _ASKED.get(option, ""))
+                "There is no file %s on this host, which %s names; it may be a path inside a container. Pass the file's"
+                " path on the managed host: %s%s." % (file, source, option, _ASKED.get(option, ""))
             )
         if file:
             known[key] = file
-    if mode:
-        known["sslmode"] = mode
-    extra = params.get("connect_params") or {}
-    if _SECRETS & set(extra):
-        raise OperationError(
-            "connect_params holds %s. Expected no secret there, since Ansible logs that option: pass login_password instead."
-            % " and ".join(sorted(_SECRETS & set(extra)))
-        )
-    settings.params = {**known, **extra}
+    return known
 
 
 def connect(settings: ConnectionSettings, application_name: str, autocommit: bool = False) -> Any:
     """Connect; ``application_name`` is what pg_stat_activity shows. Raises OperationError.
 
-    libpq's own variables (PGHOSTADDR, PGSERVICE, PGOPTIONS and their like) are taken out of the environment first: what nobody asked
-    for must not decide where a connection goes.
+    libpq's own variables (PGHOSTADDR, PGSERVICE, PGOPTIONS and their like) are taken out of the environment first: what
+    nobody asked for must not decide where a connection goes.
     """
     for name in [one for one in os.environ if one.startswith("PG") and one != "PGPASSFILE"]:
         del os.environ[name]
@@ -362,7 +402,8 @@ def connect(settings: ConnectionSettings, application_name: str, autocommit: boo
 
 
 def system_identifier(cursor: Any) -> str | None:
-    """The identifier that initdb gave the server's files; None where this role may not read it, or a provider has none to show.
+    """The identifier that initdb gave the server's files; None where this role may not read it, or a provider has none
+    to show.
 
     The cursor's connection must be in autocommit mode.
     """
@@ -375,7 +416,8 @@ def system_identifier(cursor: Any) -> str | None:
         return None
 
 
-# What libpq and PostgreSQL say (in English; in other languages the general sentence remains), what was expected, what to do.
+# What libpq and PostgreSQL say (in English; in other languages the general sentence remains), what was expected, what
+# to do.
 _REFUSALS = (
     (
         "password authentication failed|no password supplied|empty password",
@@ -400,7 +442,10 @@ _REFUSALS = (
     (
         "could not translate host name|Name or service not known|nodename nor servname|could not parse network address",
         "cannot be found: its name does not resolve on this host",
-        "Expected a name that this host knows: if it is a service of a Compose project, pass project_src, else correct the URL",
+        (
+            "Expected a name that this host knows: if it is a service of a Compose project, pass project_src, else"
+            " correct the URL"
+        ),
     ),
     (
         "server does not support SSL|certificate|SSL error|SSL SYSCALL|SSL connection",
@@ -459,10 +504,14 @@ def _words(text: str, password: str | None) -> str:
     return (line.replace(password, "********") if password else line).rstrip(".")
 
 
-# SQLSTATE, or its first two characters: what was found, what to do. The server's own words are left out, for they may quote rows.
+# SQLSTATE, or its first two characters: what was found, what to do. The server's own words are left out, for they may
+# quote rows.
 _STATES = {
     "25006": ("the server is read-only", "run this against the primary, or switch default_transaction_read_only off"),
-    "40P01": ("the server ended this transaction to resolve a deadlock", "stop the service that writes to these tables and run this again"),
+    "40P01": (
+        "the server ended this transaction to resolve a deadlock",
+        "stop the service that writes to these tables and run this again",
+    ),
     "40": ("another transaction got in the way", "stop the service that writes to these tables and run this again"),
     "42501": ("the user {user} lacks a privilege", "grant it as the module's documentation lists them"),
     "53100": ("the server's disk is full", "make room on the database server and run this again"),
@@ -477,7 +526,7 @@ _STATES = {
     "XX": ("the server met an internal error", "look at the server's log and check the database before going on"),
     "22": ("a value does not fit the table", "compare the two tables' columns with those of the release"),
     "23": ("a constraint of the table refused the rows", "compare the table's constraints with those of the release"),
-}  # fmt: skip
+}
 
 
 def database_error(error: Exception, settings: ConnectionSettings, doing: str, state: str) -> OperationError:

@@ -55,24 +55,32 @@ def rendered_users(services: Sequence[Service]) -> Set[str]:
     return {
         one.name
         for one in services
-        if may_use(one) and one.name not in hosts and any(map(mentions.search, [*one.environment.values(), *one.command]))
+        if may_use(one)
+        and one.name not in hosts
+        and any(map(mentions.search, [*one.environment.values(), *one.command]))
     }
 
 
 def mention_of(hosts: Set[str]) -> re.Pattern[str]:
-    """Return what finds one of these hosts in a value: it is the whole value, or it stands in a URL or behind an equals sign."""
+    """Return what finds one of these hosts in a value: it is the whole value, or it stands in a URL or behind an equals
+    sign.
+    """
     names = "|".join(map(re.escape, sorted(hosts)))
     return re.compile(rf"(?:^|[/@,=])(?:{names})(?:[:/?,\s]|$)") if names else re.compile(r"(?!)")
 
 
 def may_use(service: Service) -> bool:
-    """Tell whether a service could be a user of the database: it is nothing else that the release knows, nor a server of it."""
+    """Tell whether a service could be a user of the database: it is nothing else that the release knows, nor a server
+    of it.
+    """
     known = service.stopped_for_upgrade or service.no_database_user
     return not known and not _SERVES.search(service.image)
 
 
 def serves(attributes: Mapping[str, Any]) -> bool:
-    """Tell whether a container is a PostgreSQL server or stands in front of one, by the ports that its image exposes."""
+    """Tell whether a container is a PostgreSQL server or stands in front of one, by the ports that its
+    image exposes.
+    """
     exposed = (attributes.get("Config") or {}).get("ExposedPorts") or {}
     return any(port in exposed for port in _PORTS)
 
@@ -118,14 +126,19 @@ def volumes_of(attributes: Mapping[str, Any]) -> List[str]:
 def outside_rendering(
     containers: Mapping[str, Mapping[str, Any]], hosts: Set[str], users: Set[str], release: Mapping[str, Any]
 ) -> Dict[str, Dict[str, Any]]:
-    """Return what the services are whose containers are there and that Compose does not render, by their inspected containers."""
+    """Return what the services are whose containers are there and that Compose does not render, by their inspected
+    containers.
+    """
     found, mentions = {}, mention_of(hosts)
     for name, attributes in containers.items():
         config = attributes.get("Config") or {}
         image = config.get("Image") or ""
         given = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
         component = component_of(name, image, release)
-        known = split_image(image)[0] in [*release["removable"], *release.get("no_database_users", ())] or name in release["removable"]
+        known = (
+            split_image(image)[0] in [*release["removable"], *release.get("no_database_users", ())]
+            or name in release["removable"]
+        )
         mentioned = any(map(mentions.search, given.values()))
         uses = name in users or (not known and not serves(attributes) and mentioned)
         running = (attributes.get("State") or {}).get("Status") in ("running", "restarting", "paused")

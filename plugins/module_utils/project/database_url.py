@@ -32,8 +32,9 @@ class DatabaseUrl(NamedTuple):
 def parse_database_url(url: str) -> DatabaseUrl:
     """Parse a JDBC URL (``jdbc:postgresql:...``) or a libpq URL (``postgresql://...``, ``postgres://...``).
 
-    JDBC's rules where they differ: a missing host is localhost, ``+`` is a space in the database's name and the parameters,
-    ``user`` and ``password`` are parameters. Raises OperationError that quotes nothing of the URL, which may hold a password.
+    JDBC's rules where they differ: a missing host is localhost, ``+`` is a space in the database's name and the
+    parameters, ``user`` and ``password`` are parameters. Raises OperationError that quotes nothing of the URL, which
+    may hold a password.
     """
     match = re.match(r"(?:(jdbc):postgresql:|postgres(?:ql)?:(?=//))(.*)$", url.strip(), re.DOTALL)
     if match is None:

@@ -79,8 +79,9 @@ class Service(NamedTuple):
 def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> List[str]:
     """Return the absolute paths of the Compose files in the order in which they override each other.
 
-    Without C(files) these are the ones that Compose v2 loads on its own: those that C(COMPOSE_FILE) names in the environment or in
-    C(.env), else the first base file that exists and, beside it, the first override file. Raises OperationError when there is none.
+    Without C(files) these are the ones that Compose v2 loads on its own: those that C(COMPOSE_FILE) names in the
+    environment or in C(.env), else the first base file that exists and, beside it, the first override file. Raises
+    OperationError when there is none.
     """
     files = files or _files_by_variable(project_src)
     if files:
@@ -95,8 +96,9 @@ def compose_files(project_src: str, files: Optional[Sequence[str]] = None) -> Li
     missing = [path for path in found if not os.path.exists(path)]
     if missing or not found:
         raise OperationError(
-            f"Compose file {missing[0] if missing else DEFAULT_FILES[0][2]} was not found in {project_src}; the directory that holds the"
-            " deployment's Compose file is expected. Set project_src to it, and compose_files when the files have other names."
+            f"Compose file {missing[0] if missing else DEFAULT_FILES[0][2]} was not found in {project_src}; the"
+            " directory that holds the deployment's Compose file is expected. Set project_src to it, and compose_files"
+            " when the files have other names."
         )
     return found
 
@@ -139,7 +141,9 @@ def render(
     """
     command = compose_command(project_src, files, project_name) + (["--profile", profile] if profile else [])
     command += ["config", "--format", "json", *([] if interpolate else ["--no-interpolate"])]
-    rendered = json.loads(_run(command, "the Compose configuration of " + project_src, lambda said: blamed(said, project_src, files)))
+    rendered = json.loads(
+        _run(command, "the Compose configuration of " + project_src, lambda said: blamed(said, project_src, files))
+    )
     return undoubled(rendered) if interpolate else rendered
 
 
@@ -150,7 +154,9 @@ def compose_profiles(project_src: str, files: Sequence[str], project_name: str) 
 
 
 def blamed(said: str, project_src: str, files: Sequence[str]) -> str:
-    """Return what was said of files that are no YAML with the file of which Compose says a line and no name; else what was said."""
+    """Return what was said of files that are no YAML with the file of which Compose says a line and no name; else what
+    was said.
+    """
     reason = re.search(r"yaml: .*line \d+: .*", said)
     for path in files if reason and not any(path in said for path in files) else ():
         command = compose_command(project_src, [path], None) + ["config", "--no-interpolate", "--quiet"]
@@ -160,7 +166,9 @@ def blamed(said: str, project_src: str, files: Sequence[str]) -> str:
 
 
 def undoubled(value: Any) -> Any:
-    """Return what Compose means by what it renders: each dollar is doubled there, so that the text could be a Compose file again."""
+    """Return what Compose means by what it renders: each dollar is doubled there, so that the text could be a Compose
+    file again.
+    """
     if isinstance(value, dict):
         return {key: undoubled(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -170,13 +178,22 @@ def undoubled(value: Any) -> Any:
 
 def dry_run(project_src: str, files: Sequence[str], project_name: str, services: Sequence[str]) -> str:
     """Return what Compose says that it would do to have these services' containers; nothing is done."""
-    command = compose_command(project_src, files, project_name) + ["--dry-run", "create", "--no-build", "--pull", "never", *services]
+    command = compose_command(project_src, files, project_name) + [
+        "--dry-run",
+        "create",
+        "--no-build",
+        "--pull",
+        "never",
+        *services,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stderr + result.stdout
 
 
 def find_project(client: Any, project_src: str, files: Sequence[str], project_name: Optional[str]) -> compose.Project:
-    """Return the Compose project, also where every container of it is gone: then under the name that Compose would give it."""
+    """Return the Compose project, also where every container of it is gone: then under the name that Compose would give
+    it.
+    """
     try:
         return compose.find_project(client, project_src, project_name)
     except OperationError:
@@ -191,7 +208,8 @@ def _run(command: Sequence[str], what: str, explained: Callable[[str], str] = st
     if result.returncode:
         said = explained((result.stderr.strip().splitlines() or ["nothing"])[-1])
         raise OperationError(
-            engine.missing_compose() or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
+            engine.missing_compose()
+            or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
         )
     return result.stdout
 
@@ -202,7 +220,9 @@ def familiar(reference: str) -> str:
 
 
 def split_image(reference: str) -> Tuple[str, str]:
-    """Split an image reference into its familiar repository and tag; the tag is empty when there is none, a digest is dropped."""
+    """Split an image reference into its familiar repository and tag; the tag is empty when there is none, a digest is
+    dropped.
+    """
     repository, tag = _split(reference)
     return familiar(repository), tag
 
@@ -216,12 +236,16 @@ def _split(reference: str) -> Tuple[str, str]:
 def on_host(client: Any) -> Dict[str, str]:
     """Return the references by which images are on the Docker host, with tag or digest, and the id that each means."""
     return {
-        name: image["Id"] for image in client.api.images() for name in (image["RepoTags"] or []) + (image.get("RepoDigests") or [])
+        name: image["Id"]
+        for image in client.api.images()
+        for name in (image["RepoTags"] or []) + (image.get("RepoDigests") or [])
     }
 
 
 def full_name(reference: str) -> str:
-    """Return the reference under which the Docker Engine lists the image: familiar, and with the tag that is meant without one."""
+    """Return the reference under which the Docker Engine lists the image: familiar, and with the tag that is meant
+    without one.
+    """
     name = familiar(reference)
     return name if "@" in name or ":" in name.rpartition("/")[2] else name + ":latest"
 
@@ -240,7 +264,9 @@ def split_raw_image(reference: str) -> Tuple[str, str]:
 
 
 def component_of(name: str, image: str, release: Mapping[str, Any]) -> Optional[str]:
-    """Return which component a service is: by what the operator says, its image, its name, or the last part of a national image's name."""
+    """Return which component a service is: by what the operator says, its image, its name, or the last part of a
+    national image's name.
+    """
     if name in release.get("services", {}):
         return release["services"][name] or None
     repository = split_image(image)[0]
@@ -287,7 +313,9 @@ def services_of(rendered: Mapping[str, Any], raw: Mapping[str, Any], release: Ma
     return found
 
 
-def render_services(src: str, files: Sequence[str], project_name: str, release: Optional[Mapping[str, Any]]) -> List[Service]:
+def render_services(
+    src: str, files: Sequence[str], project_name: str, release: Optional[Mapping[str, Any]]
+) -> List[Service]:
     """Return the services as Compose renders these files; without a release none is a component."""
     rendered = render(src, files, project_name)
     nothing = {"components": {}, "removable": [], "one_shot": []}
@@ -305,7 +333,9 @@ def _awaited_to_exit(services: Mapping[str, Any]) -> Set[str]:
 
 
 def started_first(services: Sequence[Service]) -> List[str]:
-    """Return the services that stay during the upgrade and need no component, so that they can be started before any."""
+    """Return the services that stay during the upgrade and need no component, so that they can be
+    started before any.
+    """
     by_name = {service.name: service for service in services}
 
     def needs_component(service: Service) -> bool:
@@ -317,7 +347,9 @@ def started_first(services: Sequence[Service]) -> List[str]:
 
 
 def target_image(service: Service, release: Mapping[str, Any], images: Mapping[str, str]) -> Optional[str]:
-    """Return the image the service must have in the release; None where only the operator can know (a national build)."""
+    """Return the image the service must have in the release; None where only the operator can know (a
+    national build).
+    """
     if service.name in images:
         return images[service.name]
     if service.component is None:
@@ -329,7 +361,9 @@ def target_image(service: Service, release: Mapping[str, Any], images: Mapping[s
 
 
 def database_groups(services: Sequence[Service]) -> List[List[str]]:
-    """Group the components that keep a schema by the database that they would use; those that are given none are in no group."""
+    """Group the components that keep a schema by the database that they would use; those that are given none are in no
+    group.
+    """
     groups: Dict[str, List[str]] = {}
     for service in services:
         if service.schema and service.data_source.url:
@@ -353,7 +387,9 @@ def out_of_order(applied: Sequence[str], expected: Sequence[str]) -> List[str]:
 def components_at(
     components: Sequence[Mapping[str, Any]], versions: Mapping[str, str], flyway: Mapping[str, Any]
 ) -> List[Dict[str, Any]]:
-    """Return a server's components as a release of these versions has them; what they answer as their version is not known."""
+    """Return a server's components as a release of these versions has them; what they answer as their version is not
+    known.
+    """
     found = []
     for one in components:
         before = {key: value for key, value in one.items() if key != "version"}
@@ -363,7 +399,9 @@ def components_at(
 
 
 def known_releases(release: Mapping[str, Any]) -> Dict[str, Dict[str, str]]:
-    """Return the releases that this one knows, itself first: name -> component -> version, for components with a schema."""
+    """Return the releases that this one knows, itself first: name -> component -> version, for components with a
+    schema.
+    """
     itself = {name: component["version"] for name, component in release["components"].items() if "schema" in component}
     return {release["name"]: itself, **release["upgrades_from"]}
 
@@ -373,8 +411,8 @@ def release_of(
 ) -> Optional[str]:
     """Return the release whose migrations the histories hold exactly, None when they are a mix.
 
-    Migrations that no known release ships (a site's own) are left out of the comparison, and so are components that the site
-    does without: those are not in the histories.
+    Migrations that no known release ships (a site's own) are left out of the comparison, and so are components that the
+    site does without: those are not in the histories.
     """
     known = {name: {v for versions in facts["versions"].values() for v in versions} for name, facts in flyway.items()}
     for release, versions in releases.items():

@@ -25,7 +25,9 @@ _DEFAULT = re.compile(r"(?P<before>\$\{[A-Za-z_]\w*:?-)[^}]*\}$")
 
 
 class Edit(NamedTuple):
-    """A replacement in one file, in the terms of C(ansible.builtin.replace), or a prepared file (C(source)) to put there whole."""
+    """A replacement in one file, in the terms of C(ansible.builtin.replace), or a prepared file (C(source)) to put
+    there whole.
+    """
 
     path: str
     regexp: Optional[str]
@@ -65,21 +67,28 @@ def plan_edits(
     for service in services:
         wanted = target_image(service, release, images)
         if service.component is not None and wanted not in (None, service.image):
-            edits += _version_edits(compose_texts, env, service, wanted, _release_variable(service, services, release, env[1]))
+            edits += _version_edits(
+                compose_texts, env, service, wanted, _release_variable(service, services, release, env[1])
+            )
     edits += _dropped_options(compose_texts, services, release)
     edits += _added_services(compose_texts, services, release)
     return list(dict.fromkeys(edits))
 
 
 def plan_prepared(project_src: str, prepared: str) -> List[Edit]:
-    """Return what puts the prepared files in the place of those that differ. Raises OperationError without any prepared file."""
+    """Return what puts the prepared files in the place of those that differ. Raises OperationError without any prepared
+    file.
+    """
     paths = sorted(
-        os.path.relpath(os.path.join(folder, name), prepared) for folder, _folders, names in os.walk(prepared) for name in names
+        os.path.relpath(os.path.join(folder, name), prepared)
+        for folder, _folders, names in os.walk(prepared)
+        for name in names
     )
     if not paths:
         raise OperationError(
-            f"There is no file in {prepared}; the deployment's files as the new release needs them are expected there, laid out as in"
-            f" {project_src}. Have the deployment job put them there, or leave openlmis_target_files away."
+            f"There is no file in {prepared}; the deployment's files as the new release needs them are expected there,"
+            f" laid out as in {project_src}. Have the deployment job put them there, or leave openlmis_target_files"
+            " away."
         )
     edits = []
     for path in paths:
@@ -128,8 +137,12 @@ def _content(path: str) -> bytes:
         return stream.read()
 
 
-def _release_variable(service: Service, services: Sequence[Service], release: Mapping[str, Any], env_text: str) -> Optional[str]:
-    """Return the variable that the release has where this file has a literal tag; None where the site writes its tags literally."""
+def _release_variable(
+    service: Service, services: Sequence[Service], release: Mapping[str, Any], env_text: str
+) -> Optional[str]:
+    """Return the variable that the release has where this file has a literal tag; None where the site writes its tags
+    literally.
+    """
     known = release["components"][service.component]["variable"]
     others = [one for one in services if one.component is not None and one.name != service.name]
     written_so = any(variable_of(split_raw_image(one.raw_image)[1]) for one in others)
@@ -147,7 +160,9 @@ def _version_edits(
     raw_repository, raw_tag = split_raw_image(service.raw_image)
     variable = variable_of(raw_tag)
     if variable is None and release_variable:
-        return _image_edits(texts, service, f"{raw_repository}:${{{release_variable}}}") + _variable_edits(env, release_variable, tag)
+        return _image_edits(texts, service, f"{raw_repository}:${{{release_variable}}}") + _variable_edits(
+            env, release_variable, tag
+        )
     if variable is None:
         return _image_edits(texts, service, f"{raw_repository}:{tag}")
     if _DEFAULT.match(raw_tag) and not _env_pattern(variable).search(env[1]):
@@ -156,7 +171,9 @@ def _version_edits(
 
 
 def _env_pattern(variable: str) -> re.Pattern[str]:
-    return re.compile(rf"^(\ufeff?[ \t]*(?:export\s+)?{re.escape(variable)}[ \t]*[=:][ \t]*[\"']?)([^\"'\s#]*)", re.MULTILINE)
+    return re.compile(
+        rf"^(\ufeff?[ \t]*(?:export\s+)?{re.escape(variable)}[ \t]*[=:][ \t]*[\"']?)([^\"'\s#]*)", re.MULTILINE
+    )
 
 
 def _variable_edits(env: Tuple[str, str], variable: str, value: str) -> List[Edit]:
@@ -170,7 +187,9 @@ def _variable_edits(env: Tuple[str, str], variable: str, value: str) -> List[Edi
 def _image_edits(texts: Mapping[str, str], service: Service, wanted: str) -> List[Edit]:
     if not service.raw_image:
         return []
-    pattern = rf"{_UNCOMMENTED}\bimage[\"']?:[ \t]*(?:&\S+[ \t]+)?[\"']?){re.escape(service.raw_image)}(?=[\"'\s#,}}]|$)"
+    pattern = (
+        rf"{_UNCOMMENTED}\bimage[\"']?:[ \t]*(?:&\S+[ \t]+)?[\"']?){re.escape(service.raw_image)}(?=[\"'\s#,}}]|$)"
+    )
     return [
         Edit(path, pattern, rf"\g<1>{wanted}", f"{os.path.basename(path)}: image {service.raw_image} -> {wanted}")
         for path, text in texts.items()
@@ -183,7 +202,8 @@ def _dropped_options(texts: Mapping[str, str], services: Sequence[Service], rele
     for dropped in release["java_options_dropped"]:
         option, listed = dropped["option"], dropped["services"]
         users = [service for service in services if option in service.environment.get("JAVA_OPTS", "").split()]
-        # A service outside the list that has the option keeps it, and with it everybody: the edit cannot tell lines apart.
+        # A service outside the list that has the option keeps it, and with it everybody: the edit cannot tell lines
+        # apart.
         if not users or any((service.component or service.name) not in listed for service in users):
             continue
         pattern = rf"{_UNCOMMENTED})(?:[ \t]{re.escape(option)}(?=['\"\s]|$)|{re.escape(option)}[ \t])"
@@ -216,5 +236,12 @@ def _added_services(texts: Mapping[str, str], services: Sequence[Service], relea
         lines += [f"{indent * 2}networks: [{', '.join(user.networks)}]"] if set(user.networks) - {"default"} else []
         lines += [f"{indent * 2}restart: {user.restart}"] if user.restart not in ("", "no") else []
         block = "".join(line + newline for line in lines)
-        edits.append(Edit(path, r"^(services:[^\r\n]*\r?\n)", rf"\g<1>{block}", f"{os.path.basename(path)}: service {name} ({image}) added"))
+        edits.append(
+            Edit(
+                path,
+                r"^(services:[^\r\n]*\r?\n)",
+                rf"\g<1>{block}",
+                f"{os.path.basename(path)}: service {name} ({image}) added",
+            )
+        )
     return edits

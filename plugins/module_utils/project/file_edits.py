@@ -49,7 +49,8 @@ def write(module: Any, path: str, text: str, source: Optional[str]) -> None:
 
 
 def make(module: Any, planned: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Make edits that lead to a release, each file whole or not at all; return C(edits), C(changed) paths and a C(diff).
+    """Make edits that lead to a release, each file whole or not at all; return C(edits), C(changed) paths and a
+    C(diff).
 
     Nothing is written in check mode. Raises OperationError when a file cannot be changed.
     """
@@ -65,13 +66,15 @@ def make(module: Any, planned: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
             write(module, path, after[path], sources[path])
     except OSError as error:
         raise OperationError(
-            f"{error.filename or 'A file of the deployment'} cannot be changed ({error.strerror}); every edit is expected to be made."
-            " A file has all of its edits or none. Mend that and run again."
+            f"{error.filename or 'A file of the deployment'} cannot be changed ({error.strerror}); every edit is"
+            " expected to be made. A file has all of its edits or none. Mend that and run again."
         ) from error
     return {"edits": made, "changed": changed, "diff": [difference(path, texts, after, sources) for path in changed]}
 
 
-def difference(path: str, texts: Mapping[str, str], after: Mapping[str, str], sources: Mapping[str, Any]) -> Dict[str, str]:
+def difference(
+    path: str, texts: Mapping[str, str], after: Mapping[str, str], sources: Mapping[str, Any]
+) -> Dict[str, str]:
     """Return the diff of one file; of one that is replaced whole every line may be new, and each may hold a secret."""
     whole = ("", "The content as prepared is not shown.\n")
     before_lines, after_lines = whole if sources[path] else changed_lines(texts[path], after[path])

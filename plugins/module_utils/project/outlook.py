@@ -24,8 +24,8 @@ KEEP = "keep"
 def plan(
     params: Mapping[str, Any], project: compose.Project, files: Sequence[str], services: Sequence[Service]
 ) -> Tuple[List[Edit], Dict[str, str], List[Service]]:
-    """Return the edits that lead to the release, the images of a country's own builds (the operator's, and those in prepared
-    files), and the services after the edits, which only prepared files change in more than version.
+    """Return the edits that lead to the release, the images of a country's own builds (the operator's, and those in
+    prepared files), and the services after the edits, which only prepared files change in more than version.
     """
     src, prepared = params["project_src"], params["target_files"]
     now = {service.name: service.image for service in services}
@@ -36,8 +36,11 @@ def plan(
         return edits.plan_edits(texts, env_path, services, params["release"], images), images, list(services)
     planned = edits.plan_prepared(src, prepared)
     future = as_planned(params, project.name, planned).services if planned else list(services)
-    containers = {one.name: project.service(one.name) for one in future if one.component is not None and not one.owns_image}
-    # The job's files say what shall run. While they are not in place, one that runs already may have been built for the release before.
+    containers = {
+        one.name: project.service(one.name) for one in future if one.component is not None and not one.owns_image
+    }
+    # The job's files say what shall run. While they are not in place, one that runs already may have been built for the
+    # release before.
     own = {
         one.name: one.image
         for one in future
@@ -48,7 +51,11 @@ def plan(
 
 
 def look(
-    params: Mapping[str, Any], project: compose.Project, files: Sequence[str], services: Sequence[Service], rendered: Mapping[str, Any]
+    params: Mapping[str, Any],
+    project: compose.Project,
+    files: Sequence[str],
+    services: Sequence[Service],
+    rendered: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """Return what the checks of files and names go by; no value of a setting is in it. Raises OperationError."""
     planned, images, _future = plan(params, project, files, services)
@@ -64,14 +71,18 @@ def look(
         "files_chosen": bool(params["compose_files"]),
         "started_with": started_with(project.containers),
         "components": components,
-        "strangers": sorted(name for name, image in params["images"].items() if image != KEEP and name not in components),
+        "strangers": sorted(
+            name for name, image in params["images"].items() if image != KEEP and name not in components
+        ),
         "after": _after(params, project.name, services, planned, images, rendered),
         "prepared": bool(params["target_files"]),
     }
 
 
 def started_with(containers: Sequence[Any]) -> List[str]:
-    """Return the Compose files that the newest container was started with, as far as they exist; none when no label tells them."""
+    """Return the Compose files that the newest container was started with, as far as they exist; none when no label
+    tells them.
+    """
     told = [one for one in containers if one.labels.get(compose.LABEL + "project.config_files")]
     if not told:
         return []
@@ -82,7 +93,9 @@ def started_with(containers: Sequence[Any]) -> List[str]:
 
 
 class After(NamedTuple):
-    """What Compose renders after the edits, with the paths that the deployment really has, and the files' texts by these paths."""
+    """What Compose renders after the edits, with the paths that the deployment really has, and the files' texts by
+    these paths.
+    """
 
     rendered: Mapping[str, Any]
     services: List[Service]
@@ -119,10 +132,14 @@ def as_planned(params: Mapping[str, Any], project_name: str, planned: Sequence[E
 
 @contextlib.contextmanager
 def as_changed(src: str, contents: Mapping[str, bytes]) -> Iterator[str]:
-    """Lay out links to all that is beside src, above it and in it, with the changed files in their places; nobody else can read it."""
+    """Lay out links to all that is beside src, above it and in it, with the changed files in their places; nobody else
+    can read it.
+    """
     with tempfile.TemporaryDirectory(prefix="openlmis-") as place:
         root = os.path.join(place, "root")
-        real = {os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)): path for path in contents}
+        real = {
+            os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)): path for path in contents
+        }
         folder = os.path.realpath(src)
         changed = {os.path.relpath(one, "/"): contents[path] for one, path in real.items()}
         _lay_out("/", root, changed, os.path.relpath(folder, "/"))
@@ -143,25 +160,37 @@ def _lay_out(folder: str, dest: str, contents: Mapping[str, bytes], way: str = "
             with open(os.path.join(dest, name), "wb") as stream:
                 stream.write(contents[name])
         else:
-            below = {path.partition(os.sep)[2]: content for path, content in contents.items() if path.startswith(name + os.sep)}
+            below = {
+                path.partition(os.sep)[2]: content
+                for path, content in contents.items()
+                if path.startswith(name + os.sep)
+            }
             _lay_out(os.path.join(folder, name), os.path.join(dest, name), below, further if name == step else "")
 
 
 def _after(
-    params: Mapping[str, Any], project_name: str, services: Sequence[Service], planned: Sequence[Edit], images: Mapping[str, str],
+    params: Mapping[str, Any],
+    project_name: str,
+    services: Sequence[Service],
+    planned: Sequence[Edit],
+    images: Mapping[str, str],
     rendered: Mapping[str, Any],
 ) -> Dict[str, Any]:
     """Return what would still be wrong after the edits, and what else they would change."""
     release = params["release"]
     future = as_planned(params, project_name, planned)
     left = edits.plan_edits(future.texts, os.path.join(params["project_src"], ".env"), future.services, release, images)
-    targets = {one.name: deployment.target_image(one, release, images) for one in future.services if one.component is not None}
+    targets = {
+        one.name: deployment.target_image(one, release, images) for one in future.services if one.component is not None
+    }
     components = [one for one in future.services if one.schema] if params["target_files"] else []
     before = {one.name: one.data_source for one in services}
     return {
         "changes": len(planned),
         "left": [edit.summary for edit in left],
-        "other": [f"{one.name} {one.image}" for one in future.services if targets.get(one.name) not in (None, one.image)],
+        "other": [
+            f"{one.name} {one.image}" for one in future.services if targets.get(one.name) not in (None, one.image)
+        ],
         "unprotected": [one.name for one in components if "production" not in one.profiles],
         "other_database": [one.name for one in components if one.data_source not in before.values()],
         "differences": differences(rendered, future, services, release),
@@ -171,7 +200,8 @@ def _after(
 def differences(
     rendered: Mapping[str, Any], future: After, services: Sequence[Service], release: Mapping[str, Any]
 ) -> List[Dict[str, str]]:
-    """Return what Compose would render otherwise and the release does not ask for: service, place, and of an image both values.
+    """Return what Compose would render otherwise and the release does not ask for: service, place, and of an image both
+    values.
 
     No other value is told: it may be a secret.
     """
@@ -179,7 +209,9 @@ def differences(
     components = {one.name: one for one in services if one.component is not None}
     found = [{"service": name, "place": "the whole service"} for name in sorted(set(before) - set(after))]
     found += [
-        {"service": name, "place": "a service of its own"} for name in sorted(set(after) - set(before)) if name not in release["services_added"]
+        {"service": name, "place": "a service of its own"}
+        for name in sorted(set(after) - set(before))
+        if name not in release["services_added"]
     ]
     for name in sorted(set(before) & set(after)):
         for place, (old, new) in sorted(changed_places(before[name], after[name]).items()):
@@ -187,7 +219,9 @@ def differences(
                 continue
             one = {"service": name, "place": place}
             if place == "image":
-                one.update(before=str(old), after=str(new), raw=next((s.raw_image for s in services if s.name == name), ""))
+                one.update(
+                    before=str(old), after=str(new), raw=next((s.raw_image for s in services if s.name == name), "")
+                )
             found.append(one)
     return found
 
@@ -206,4 +240,6 @@ def changed_places(old: Mapping[str, Any], new: Mapping[str, Any]) -> Dict[str, 
 def _only_drops(place: str, old: Any, new: Any, service: Service, release: Mapping[str, Any]) -> bool:
     """Tell whether a change takes only those options out of JAVA_OPTS that the release drops."""
     dropped = {one["option"] for one in release["java_options_dropped"] if service.component in one["services"]}
-    return place == "environment JAVA_OPTS" and [one for one in str(old).split() if one not in dropped] == str(new).split()
+    return (
+        place == "environment JAVA_OPTS" and [one for one in str(old).split() if one not in dropped] == str(new).split()
+    )

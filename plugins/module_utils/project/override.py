@@ -15,12 +15,15 @@ OPTION = "-Dflyway.out-of-order=true"
 
 
 def override(rendered: Mapping[str, Any], services: Sequence[str]) -> Dict[str, Any]:
-    """Return the Compose file that adds the option. Raises OperationError when a service is not in the configuration."""
+    """Return the Compose file that adds the option. Raises OperationError when a service is not in the
+    configuration.
+    """
     unknown = [name for name in services if name not in rendered["services"]]
     if unknown:
         raise OperationError(
-            f"Service {', '.join(unknown)} is not in the Compose configuration ({', '.join(sorted(rendered['services']))} are);"
-            " services of this deployment are expected. Correct the names."
+            f"Service {', '.join(unknown)} is not in the Compose configuration"
+            f" ({', '.join(sorted(rendered['services']))} are); services of this deployment are expected. Correct the"
+            " names."
         )
     changed = {}
     for name in services:

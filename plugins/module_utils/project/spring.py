@@ -55,7 +55,9 @@ class Given(NamedTuple):
 
 
 class DataSource(NamedTuple):
-    """The database that a component would use; all are empty where it is given none. C(password) must not leave the module."""
+    """The database that a component would use; all are empty where it is given none. C(password) must not leave the
+    module.
+    """
 
     url: str
     user: str

@@ -4,8 +4,8 @@
 
 """Users' profiles: which to look at, and whether what the API shows is what the database holds.
 
-Columns and fields are those of reference data 11.0.0 and notification 4.0.0; before, reference data has the contact details
-and no job title.
+Columns and fields are those of reference data 11.0.0 and notification 4.0.0; before, reference data has the contact
+details and no job title.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ FROM (
       AND d.allownotify IS NOT NULL
       AND d.email ~ '[^[:space:]]'
       AND (d.phonenumber IS NULL OR d.phonenumber ~ '[^[:space:]]')
-    ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC, length(d.email) DESC, d.email
+    ORDER BY d.email COLLATE "C" ~ '^[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$' DESC,
+      length(d.email) DESC, d.email
     LIMIT 200
 ) AS candidate
 WHERE NOT EXISTS (
@@ -67,7 +68,8 @@ WHERE NOT EXISTS (
       AND lower(other.email) LIKE '%' || lower(candidate.email) || '%')
   AND NOT EXISTS (
     SELECT FROM notification.email_verification_tokens AS token
-    WHERE token.usercontactdetailsid = candidate.referencedatauserid OR lower(token.emailaddress) = lower(candidate.email))
+    WHERE token.usercontactdetailsid = candidate.referencedatauserid
+      OR lower(token.emailaddress) = lower(candidate.email))
 LIMIT 1
 """
 
@@ -109,7 +111,9 @@ def user_differences(row: Mapping[str, Any], shown: Any, contact_details: bool =
 
 
 def same_preference(stored: bool | None, shown: Mapping[str, Any]) -> bool:
-    """Whether allowNotify is shown as stored; what the row's NULL comes through may give null, false or leave it out."""
+    """Whether allowNotify is shown as stored; what the row's NULL comes through may give null, false or
+    leave it out.
+    """
     return not shown.get("allowNotify") if stored is None else shown.get("allowNotify") == stored
 
 

@@ -83,7 +83,9 @@ def find_crash(service: str, states: Sequence[ContainerState], first_restarts: M
 
 def has_done_its_work(states: Sequence[ContainerState]) -> bool:
     """Whether a service has ended by itself and well, as a job does."""
-    return bool(states) and all(state.status == "exited" and state.exit_code == 0 and not state.oom_killed for state in states)
+    return bool(states) and all(
+        state.status == "exited" and state.exit_code == 0 and not state.oom_killed for state in states
+    )
 
 
 def not_running(service: str, states: Sequence[ContainerState]) -> str:
@@ -117,7 +119,9 @@ def lacks(component: Component, history: History | None, answer: Version | None)
 
 
 def how_far(learned: Mapping[Component, tuple[History | None, Version | None]]) -> str:
-    """How many components are ready, and at which migration each of the others is; learned has history and answer of each."""
+    """How many components are ready, and at which migration each of the others is; learned has history and answer of
+    each.
+    """
     found = {component: known for component, known in learned.items() if lacks(component, *known)}
     said = [f"{len(learned) - len(found)} of {len(learned)} components ready"]
     migrated: list[str] = []

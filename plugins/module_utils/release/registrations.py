@@ -26,17 +26,20 @@ class Holder(NamedTuple):
 
 
 class Tidied(NamedTuple):
-    """One look at the registry: the ids that were taken back, and the services that had several registrations until then."""
+    """One look at the registry: the ids that were taken back, and the services that had several registrations until
+    then.
+    """
 
     taken_back: List[str]
     several: Set[str]
 
 
 def stale(registered: Sequence[Mapping[str, Any]], holders: Mapping[str, Sequence[Holder]]) -> List[str]:
-    """Return the ids of registrations (as consul's catalog lists them) that belong to no running container of their service.
+    """Return the ids of registrations (as consul's catalog lists them) that belong to no running container of their
+    service.
 
-    Each container has one. Of several at its address, which a container before it may have had, it is the one that names its
-    host; OpenLMIS' own are random numbers, so else the newest. consul lists itself without an address.
+    Each container has one. Of several at its address, which a container before it may have had, it is the one that
+    names its host; OpenLMIS' own are random numbers, so else the newest. consul lists itself without an address.
     """
     found = []
     for name, containers in holders.items():
@@ -57,8 +60,9 @@ def _held_by(container: Holder, listed: Sequence[Mapping[str, Any]]) -> Optional
 def holders_of(project: compose.Project, services: Sequence[deployment.Service]) -> Dict[str, List[Holder]]:
     """Return the running containers of each service, by its name and by that of its component.
 
-    Left out is a service with a container that has no address of its own (on the host's network), and one without a running
-    container: when a name has no registration any more and does not resolve either, nginx refuses its whole configuration.
+    Left out is a service with a container that has no address of its own (on the host's network), and one without a
+    running container: when a name has no registration any more and does not resolve either, nginx refuses its whole
+    configuration.
     """
     found: Dict[str, List[Holder]] = {}
     for service in services:
@@ -87,14 +91,13 @@ def ask(url: str, method: str = "GET") -> Any:
         connection.close()
     if problem:
         raise OperationError(
-            f"The service registry at {url} {problem}; it is expected to answer, since its container runs. Look at its log, and run again."
+            f"The service registry at {url} {problem}; it is expected to answer, since its container runs. Look at its"
+            " log, and run again."
         )
     return json.loads(text) if text else None
 
 
-def find_stale(
-    registry: str, look: Callable[[], compose.Project], services: Sequence[deployment.Service]
-) -> List[str]:
+def find_stale(registry: str, look: Callable[[], compose.Project], services: Sequence[deployment.Service]) -> List[str]:
     """Return the ids of the registrations that belong to no running container of their service.
 
     The containers are looked at last: one that has just started and registered must not be taken for one that is gone.
@@ -127,9 +130,10 @@ def take_back(
 ) -> Tidied:
     """Take back what containers that are gone have registered; see :func:`find_stale`.
 
-    A container that was recreated has left its registration behind. At an address that nobody or another component has, requests
-    are lost; at the address of the new container, nginx has two servers for one and takes each for failed while it boots.
-    Names that are no service of the project stay, and so does what the registry does not let go. Raises OperationError.
+    A container that was recreated has left its registration behind. At an address that nobody or another component has,
+    requests are lost; at the address of the new container, nginx has two servers for one and takes each for failed
+    while it boots. Names that are no service of the project stay, and so does what the registry does not let go. Raises
+    OperationError.
     """
     registry = registry_address(look(), services, release)
     if not registry:

@@ -126,7 +126,8 @@ class SmokeTest:
         answer = self.authenticate(self.params["admin_password"])
         found = answer.json()
         if answer.status == 400:
-            # Without the words that a poor password or secret consists of: Ansible would mask them, and so give it away.
+            # Without the words that a poor password or secret consists of: Ansible would mask them, and so give it
+            # away.
             raise Failed("the administrator is refused: correct the login given")
         if answer.status == 401:
             raise Failed(f"the client {self.params['client_id']} is refused: correct the OAuth client given")
@@ -209,7 +210,9 @@ class SmokeTest:
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         if self.connection is None:
-            self.connection = connect(resolve_connection(dict(self.params)), "openlmis.operations smoke_test", autocommit=True)
+            self.connection = connect(
+                resolve_connection(dict(self.params)), "openlmis.operations smoke_test", autocommit=True
+            )
         with self.connection.cursor() as cursor:
             cursor.execute(query, values)
             names = [column[0] for column in cursor.description]

@@ -143,7 +143,9 @@ class Wait:
             return
         try:
             if not self.project_services:
-                self.project_services = registrations.services_at(self.project(), self.params["project_src"], files, release)
+                self.project_services = registrations.services_at(
+                    self.project(), self.params["project_src"], files, release
+                )
             found = registrations.take_back(self.project, self.project_services, release)
         except OperationError as error:
             self.untidied = str(error)
@@ -172,13 +174,16 @@ class Wait:
                 return False
         remembered = [one.name for one in self.components if self.remembered(one)]
         if remembered:
-            self.unconfirmed = f"nginx has several servers for {', '.join(remembered)}: asked again for {FAIL_TIMEOUT:.0f} seconds"
+            self.unconfirmed = (
+                f"nginx has several servers for {', '.join(remembered)}: asked again for {FAIL_TIMEOUT:.0f} seconds"
+            )
         return not remembered
 
     def remembered(self, component: Component) -> bool:
         """Whether nginx may still remember that the component did not answer.
 
-        Of a single server it remembers nothing; where there were several, its new workers know of one as soon as it has followed.
+        Of a single server it remembers nothing; where there were several, its new workers know of one as soon as it has
+        followed.
         """
         names, now = {component.name, component.service}, time.monotonic()
         if names & self.lasting:
@@ -309,8 +314,9 @@ class Wait:
         )
         lacking += [*self.waiting_for, *filter(None, [self.untidied, self.unconfirmed])]
         return NotReady(
-            f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is: {'; '.join(lacking)}.{blocking}"
-            " Nothing was stopped: wait again, and longer, while a migration is at work; otherwise look into the components' logs.",
+            f"Not ready after {self.params['timeout']} seconds. Expected the release, lacking is:"
+            f" {'; '.join(lacking)}.{blocking} Nothing was stopped: wait again, and longer, while a migration is at"
+            " work; otherwise look into the components' logs.",
             blockers=blockers,
         )
 
@@ -336,7 +342,10 @@ class Wait:
             present = self.project().services()
         except Exception:  # an engine that has just ended must not cost us the finding
             return {}
-        found = {service: [container.attrs["State"].get("StartedAt") or "" for container in present[service]] for service in present}
+        found = {
+            service: [container.attrs["State"].get("StartedAt") or "" for container in present[service]]
+            for service in present
+        }
         # Docker tells nanoseconds, and of a container that was never started the year 1.
         return {service: max(times)[:23] for service, times in found.items() if max(times, default="0") > "1"}
 
@@ -349,7 +358,8 @@ def moment(at: datetime) -> str:
 def intention(components: list[Component], services: list[str]) -> str:
     """What would be waited for, in one sentence."""
     wanted = [
-        f"{one.name} answers {one.version or 'with its version'} with {len(one.migrations)} migrations applied" for one in components
+        f"{one.name} answers {one.version or 'with its version'} with {len(one.migrations)} migrations applied"
+        for one in components
     ]
     return f"Would wait until {', '.join(wanted + [f'{service} runs' for service in services])}."
 
@@ -357,7 +367,8 @@ def intention(components: list[Component], services: list[str]) -> str:
 def wait(params: dict[str, Any], check_mode: bool, progressing: progress.Progress) -> dict[str, Any]:
     """Wait until the release is there; return the result of M(openlmis.operations.wait_for_release).
 
-    Raises OperationError, with what each component has come to as facts, when it is not there in time or can be seen never to be.
+    Raises OperationError, with what each component has come to as facts, when it is not there in time or can be seen
+    never to be.
     """
     components = components_of(params)
     if check_mode:

@@ -124,7 +124,9 @@ class Site:
     password does not go to an address that nobody gave.
     """
 
-    def __init__(self, base_url: str, validate_certs: bool = True, timeout: float = 10, retry_seconds: float = 0) -> None:
+    def __init__(
+        self, base_url: str, validate_certs: bool = True, timeout: float = 10, retry_seconds: float = 0
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         # How long requests that nginx could not pass on are repeated, from the first of them to the next that it could.
         self.retry_seconds = retry_seconds
@@ -154,11 +156,17 @@ class Site:
         return self.request("GET", path, {"Authorization": f"Bearer {token}"} if token else None)
 
     def request(
-        self, method: str, path: str, headers: dict[str, str] | None = None, data: bytes | None = None, idempotent: bool = False
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+        idempotent: bool = False,
     ) -> Answer:
         """One request, repeated for retry_seconds while nginx does not pass it on.
 
-        Of other methods than GET only one that is said to be idempotent is repeated: a 504 does not say whether it was carried out.
+        Of other methods than GET only one that is said to be idempotent is repeated: a 504 does not say whether it was
+        carried out.
         """
         answer = self._request(method, path, headers, data)
         if answer.status not in NOT_REACHED or not (idempotent or method == "GET"):

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The report of a run: one dictionary, made of the journal, the backup's manifest and a look at the server. Pure functions.
+"""The report of a run: one dictionary, made of the journal, the backup's manifest and a look at the server. Pure
+functions.
 
 What is missing in the journal (an older one, or one made anew from a backup) is none in the report, never a guess.
 Users are named by id only.
@@ -33,8 +34,9 @@ Facts = Mapping[str, Any]
 def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts) -> Report:
     """Return the report of the journal's run.
 
-    C(manifest) is that of the run's backup, C(server) what M(openlmis.operations.server_info) found at the end; both may be
-    empty. C(told) is what neither knows: C(now), C(name), C(project), C(base_url), C(phase), C(finding), C(commands), C(checksum).
+    C(manifest) is that of the run's backup, C(server) what M(openlmis.operations.server_info) found at the end; both
+    may be empty. C(told) is what neither knows: C(now), C(name), C(project), C(base_url), C(phase), C(finding),
+    C(commands), C(checksum).
     """
     run, phase = journal.get("run") or {}, journal["phase"]
     outcome = journal["outcome"] if journal["finished"] else FAILED
@@ -55,7 +57,10 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
         "migrations": migrations(journal, manifest, server),
         "contact_details": contact_details(journal),
         "backup": backup(journal, manifest, told.get("checksum")),
-        "smoke_test": [dict(one, detail=clean(one["detail"])) for one in last_data(journal, "smoke_test", phase).get("results") or []],
+        "smoke_test": [
+            dict(one, detail=clean(one["detail"]))
+            for one in last_data(journal, "smoke_test", phase).get("results") or []
+        ],
         "edits": [edit for data in every_data(journal, "set_versions") for edit in data.get("edits") or []],
         "restored": restored(journal) if outcome == ROLLED_BACK else None,
     }
@@ -68,7 +73,9 @@ def build(journal: journals.Journal, manifest: Facts, server: Facts, told: Facts
 
 
 def clean(text: str) -> str:
-    """Return a message without users' names, and without what is shaped like a secret, an e-mail address or a telephone number."""
+    """Return a message without users' names, and without what is shaped like a secret, an e-mail address or a telephone
+    number.
+    """
     # Line by line: a number must not go on in the next one.
     return "\n".join(redact(line) for line in _USERNAME.sub(r"\1", text).split("\n"))
 
@@ -89,7 +96,9 @@ def last_data(journal: journals.Journal, step: str, phase: str) -> Dict[str, Any
 
 
 def steps(journal: journals.Journal) -> List[Dict[str, Any]]:
-    """Return every step in the order in which they began. C(nth) counts a step's runs within one attempt of one phase."""
+    """Return every step in the order in which they began. C(nth) counts a step's runs within one attempt
+    of one phase.
+    """
     seen: Counter = Counter()
     found = []
     for entry in journal["steps"]:
@@ -113,7 +122,9 @@ def steps(journal: journals.Journal) -> List[Dict[str, Any]]:
 
 
 def boots(journal: journals.Journal) -> List[Dict[str, Any]]:
-    """Return for each container that was started how long its component took to its first answer; none when it has not answered."""
+    """Return for each container that was started how long its component took to its first answer; none when it has not
+    answered.
+    """
     found, begun = {}, ""
     for entry in journal["steps"]:
         if entry["step"] == "start":
@@ -124,7 +135,13 @@ def boots(journal: journals.Journal) -> List[Dict[str, Any]]:
             if one.get("started") and begun and journals.seconds(begun, one["started"]) >= -CLOCKS:
                 answered = one.get("answered")
                 seconds = max(0.0, journals.seconds(one["started"], answered)) if answered else None
-                boot = {"component": name, "phase": entry.get("phase"), "started": one["started"], "answered": answered, "seconds": seconds}
+                boot = {
+                    "component": name,
+                    "phase": entry.get("phase"),
+                    "started": one["started"],
+                    "answered": answered,
+                    "seconds": seconds,
+                }
                 until = entry["finished"] or entry.get("failed")
                 found.setdefault((name, one["started"]), {**boot, "seen_until": until})
     return list(found.values())
@@ -139,7 +156,9 @@ def tag(image: Optional[str]) -> Optional[str]:
 
 
 def versions(journal: journals.Journal, server: Facts, outcome: str) -> List[Dict[str, Any]]:
-    """Return each component's version before the run and now: what it answers, else the tag of its image; none where it does not run."""
+    """Return each component's version before the run and now: what it answers, else the tag of its image; none where it
+    does not run.
+    """
     pulled = (every_data(journal, "pull") or [{}])[0]
     answers, images = pulled.get("answers") or {}, pulled.get("images") or {}
     reached = last_data(journal, "wait", journal["phase"]).get("components") or {}
@@ -158,8 +177,12 @@ def versions(journal: journals.Journal, server: Facts, outcome: str) -> List[Dic
 
 
 def migrations(journal: journals.Journal, manifest: Facts, server: Facts) -> List[Dict[str, Any]]:
-    """Return per component the number of migrations before and after, and those that were applied in between; none where unknown."""
-    counted = last_data(journal, "maintenance_off", "upgrade").get("histories") if journal["phase"] == "upgrade" else None
+    """Return per component the number of migrations before and after, and those that were applied in between; none
+    where unknown.
+    """
+    counted = (
+        last_data(journal, "maintenance_off", "upgrade").get("histories") if journal["phase"] == "upgrade" else None
+    )
     histories, found = manifest.get("histories"), []
     for component in server.get("components") or manifest.get("components") or []:
         name, schema = component["name"], component.get("schema")
@@ -202,7 +225,9 @@ def rows(journal: journals.Journal, manifest: Facts, outcome: str) -> Dict[str, 
     ]
     fewer = [one["table"] for one in tables if (one["difference"] or 0) < 0]
     if after:
-        fewer += [one["table"] for one in tables if one["before"] and one["after"] is None and one["table"] not in uncounted]
+        fewer += [
+            one["table"] for one in tables if one["before"] and one["after"] is None and one["table"] not in uncounted
+        ]
     return {
         "before": sum(before.values()) if before else None,
         "after": sum(after.values()) if after and not uncounted else None,
@@ -234,13 +259,20 @@ def contact_details(journal: journals.Journal) -> Optional[Dict[str, Any]]:
         return None
     last = copies[-1]
     found = {key: last.get(key) for key in ("source", "unchanged", "kept", "without_email")}
-    found.update(copied=sum(one.get("inserted", 0) for one in copies), corrected=sum(one.get("updated", 0) for one in copies))
+    found.update(
+        copied=sum(one.get("inserted", 0) for one in copies), corrected=sum(one.get("updated", 0) for one in copies)
+    )
     return {**found, "kept_users": list(last.get("kept_users") or [])}
 
 
 PROOFS = {
-    "rows": "Read back to its end; the rows of every table in it equal what the database held in the dump's own snapshot.",
-    "restore": "Read back to its end; restored into a scratch database, and every table's content equals what the database held.",
+    "rows": (
+        "Read back to its end; the rows of every table in it equal what the database held in the dump's own snapshot."
+    ),
+    "restore": (
+        "Read back to its end; restored into a scratch database, and every table's content equals what the database"
+        " held."
+    ),
     "by the site": "Made and proven by the site's own task file.",
 }
 
@@ -259,16 +291,24 @@ def backup(journal: journals.Journal, manifest: Facts, checksum: Optional[str]) 
         "created": manifest.get("created"),
         "bytes": data.get("bytes") or sum((manifest.get("sizes") or {}).values()) or None,
         "tables": data.get("tables") or len(manifest.get("tables") or {}) or None,
-        "rows": data["rows"] if isinstance(data.get("rows"), int) else sum((manifest.get("tables") or {}).values()) or None,
+        "rows": (
+            data["rows"] if isinstance(data.get("rows"), int) else sum((manifest.get("tables") or {}).values()) or None
+        ),
         "verified": verified,
-        "proof": PROOFS.get(verified or "", "") if folder else "There is none from before the upgrade: it went forward without a way back.",
+        "proof": (
+            PROOFS.get(verified or "", "")
+            if folder
+            else "There is none from before the upgrade: it went forward without a way back."
+        ),
         "manifest_sha256": checksum,
         "checksums": dict(manifest.get("checksums") or {}),
     }
 
 
 def restored(journal: journals.Journal) -> Dict[str, Any]:
-    """Return what the rollback has put back, and what users had entered that is lost by it; none where that is not known."""
+    """Return what the rollback has put back, and what users had entered that is lost by it; none where that is not
+    known.
+    """
     data = last_data(journal, "restore", "rollback")
     keys = ("backup", "tables", "rows", "hashed", "kept_as", "files")
     written, let_in = data.get("activity") or {}, bool(every_data(journal, journals.LAST_OFFLINE_STEP, "upgrade"))
@@ -324,7 +364,9 @@ def failure(journal: journals.Journal, server: Facts, told: Facts) -> Dict[str, 
 
 
 def commands(journal: journals.Journal, outcome: str, told: Facts) -> Dict[str, Optional[str]]:
-    """Return the exact commands to go on and to roll back, none where there is nothing to go on with or to go back to."""
+    """Return the exact commands to go on and to roll back, none where there is nothing to go on with or
+    to go back to.
+    """
     given = told.get("commands") or journal.get("commands") or {}
     if outcome == FAILED:
         on, back = journals.ways(journal, told.get("phase") or journal["phase"], given)
@@ -346,13 +388,24 @@ def _do(text: str, lines: Sequence[str] = (), code: bool = False) -> Dict[str, A
 def _after_upgrade(report: Report) -> List[Dict[str, Any]]:
     before, found = report["releases"]["from"] or "the release before", []
     if report["edits"]:
-        text = f"Commit these changes where the next deployment takes its files from, or it puts {before} back onto this database:"
+        text = (
+            f"Commit these changes where the next deployment takes its files from, or it puts {before} back onto this"
+            " database:"
+        )
         found.append(_do(text, report["edits"], True))
     else:
-        text = f"No file was changed. See that the next deployment takes the same files, or it puts {before} back onto this database."
+        text = (
+            f"No file was changed. See that the next deployment takes the same files, or it puts {before} back onto"
+            " this database."
+        )
         found.append(_do(text))
     if report["rows"]["fewer"]:
-        found.append(_do("Look at the tables that have fewer rows than before, unless a migration of the release explains it:", report["rows"]["fewer"]))
+        found.append(
+            _do(
+                "Look at the tables that have fewer rows than before, unless a migration of the release explains it:",
+                report["rows"]["fewer"],
+            )
+        )
     details = report["contact_details"] or {}
     if details.get("kept"):
         text = f"Look at the {details['kept']} users whose contact details differed in the new place and were kept:"
@@ -360,11 +413,18 @@ def _after_upgrade(report: Report) -> List[Dict[str, Any]]:
     untried = [f"{one['name']}: {one['detail']}" for one in report["smoke_test"] if one.get("skipped")]
     if untried:
         found.append(_do("Try by hand what the smoke test could not:", untried))
-    left = [one["check"] for one in report["warnings"] or [] if one["met"].startswith("Yours") and one["check"] != "next deployment"]
+    left = [
+        one["check"]
+        for one in report["warnings"] or []
+        if one["met"].startswith("Yours") and one["check"] != "next deployment"
+    ]
     if left:
         found.append(_do(f"Read the warnings of the check that are left to you: {', '.join(left)}."))
     if report["backup"] and report["backup"]["folder"] and report["commands"]["rollback"]:
-        text = f"Keep the backup for as long as you may want to go back. What users enter from now on is lost then. To go back to {before}:"
+        text = (
+            "Keep the backup for as long as you may want to go back. What users enter from now on is lost then. To go"
+            f" back to {before}:"
+        )
         found.append(_do(text, [report["commands"]["rollback"]], True))
     return found
 
@@ -372,11 +432,16 @@ def _after_upgrade(report: Report) -> List[Dict[str, Any]]:
 def _after_failure(report: Report) -> List[Dict[str, Any]]:
     found = []
     if report["commands"]["resume"]:
-        found.append(_do("Mend what was found and go on; what is done is skipped:", [report["commands"]["resume"]], True))
+        found.append(
+            _do("Mend what was found and go on; what is done is skipped:", [report["commands"]["resume"]], True)
+        )
     if report["commands"]["rollback"]:
         found.append(_do("Or go back to what was before:", [report["commands"]["rollback"]], True))
     if report["edits"] and report["phase"] == "upgrade":
-        text = "These files were changed already. Commit that once the run has ended well; until then stop automatic deployments:"
+        text = (
+            "These files were changed already. Commit that once the run has ended well; until then stop automatic"
+            " deployments:"
+        )
         found.append(_do(text, report["edits"], True))
     return found
 
@@ -390,6 +455,8 @@ def _after_rollback(report: Report) -> List[Dict[str, Any]]:
         found = [_do(f"{text}.")]
     kept = report["restored"]["kept_as"]
     if kept:
-        text = "The database as it was before the rollback is kept beside the restored one. When nobody needs it any more:"
+        text = (
+            "The database as it was before the rollback is kept beside the restored one. When nobody needs it any more:"
+        )
         found.append(_do(text, [f'DROP DATABASE "{kept}";'], True))
     return found

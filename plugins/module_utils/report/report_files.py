@@ -41,10 +41,13 @@ def write(dest: str, report: reports.Report, lines: list) -> Dict[str, str]:
     return {"html": f"{base}.html", "json": f"{base}.json"}
 
 
-def make(journal: Optional[journals.Journal], params: Mapping[str, Any], dest: str, failure: List[str]) -> Dict[str, Any]:
+def make(
+    journal: Optional[journals.Journal], params: Mapping[str, Any], dest: str, failure: List[str]
+) -> Dict[str, Any]:
     """Write the report of the journal's run; return its C(lines), and C(run), C(html) and C(json), None without a run.
 
-    C(failure) is what is said after a failure. Raises OperationError, with the lines as facts, when nothing can be written.
+    C(failure) is what is said after a failure. Raises OperationError, with the lines as facts, when nothing can be
+    written.
     """
     if journal is None:
         return {"lines": failure, "run": None, "html": None, "json": None}
@@ -54,7 +57,7 @@ def make(journal: Optional[journals.Journal], params: Mapping[str, Any], dest: s
         return {"lines": lines, "run": report["run"], **write(dest, report, lines)}
     except OSError as error:
         raise OperationError(
-            f"The report cannot be written to {dest} ({error.strerror}); room and the right to write there are expected."
-            " Nothing else depends on it. Make room, or set openlmis_state_dir to another directory.",
+            f"The report cannot be written to {dest} ({error.strerror}); room and the right to write there are"
+            " expected. Nothing else depends on it. Make room, or set openlmis_state_dir to another directory.",
             lines=lines,
         ) from error

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The report of a run as a table for a terminal, plain ASCII, and the words that every form of it uses. Pure functions."""
+"""The report of a run as a table for a terminal, plain ASCII, and the words that every form of it uses.
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +186,10 @@ def _rolled_back(report: reports.Report) -> List[Any]:
     found = report["restored"]
     files = f"{', '.join(found['files'])} put back" if found["files"] else "as they were"
     kept = [("Kept", f"database {found['kept_as']}, as it was before the rollback")] if found["kept_as"] else []
-    lost = [("Lost", line) for line in (["not known"] if found["lost"] is None else found["lost"] or ["nothing that users had entered"])]
+    lost = [
+        ("Lost", line)
+        for line in (["not known"] if found["lost"] is None else found["lost"] or ["nothing that users had entered"])
+    ]
     return [
         ("Offline", out(report)),
         ("Database", restored(report)),
@@ -204,7 +209,12 @@ def _next(report: reports.Report) -> List[str]:
     found = ["What to do next"]
     for number, one in enumerate(report["next"], 1):
         found += textwrap.wrap(
-            one["text"], WIDTH, initial_indent=f"{number}. ", subsequent_indent="   ", break_on_hyphens=False, break_long_words=False
+            one["text"],
+            WIDTH,
+            initial_indent=f"{number}. ",
+            subsequent_indent="   ",
+            break_on_hyphens=False,
+            break_long_words=False,
         )
         found += [f"     {line}" for line in one["lines"]]
     return found

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Have the database's service run on its own data, also when its container was removed: C(up) alone would start an empty database."""
+"""Have the database's service run on its own data, also when its container was removed: C(up) alone would start an
+empty database.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.step impor
 
 
 def bring_up(context: Context, mounts: Mapping[str, str], own_data_only: bool = False) -> None:
-    """Have the database run on the volumes of C(mounts) (destination to volume); for one outside Compose there is nothing to do.
+    """Have the database run on the volumes of C(mounts) (destination to volume); for one outside Compose there is
+    nothing to do.
 
-    With C(own_data_only) nothing is started but on data that is known and there. A database that does not answer in time is the next
-    step's finding. Raises OperationError.
+    With C(own_data_only) nothing is started but on data that is known and there. A database that does not answer in
+    time is the next step's finding. Raises OperationError.
     """
     dest = context.state("database-volume.yml")
     found = volume.find({**context.site, "mounts": mounts}, dest, not context.check_mode)
@@ -28,8 +31,9 @@ def bring_up(context: Context, mounts: Mapping[str, str], own_data_only: bool = 
         return
     if not context.going_back and found["lost"]:
         raise OperationError(
-            f"The volume {', '.join(found['lost'])} with the database's data is gone, and so is its container; both are expected, since the"
-            f" upgrade goes on with what is in it. Put the volume back from a copy, or roll back: {context.run['commands'].get('rollback', '')}"
+            f"The volume {', '.join(found['lost'])} with the database's data is gone, and so is its container; both are"
+            " expected, since the upgrade goes on with what is in it. Put the volume back from a copy, or roll back:"
+            f" {context.run['commands'].get('rollback', '')}"
         )
     if found["stray"]:
         # It lies on other data, which is kept.
@@ -37,7 +41,9 @@ def bring_up(context: Context, mounts: Mapping[str, str], own_data_only: bool = 
     command = deployment.compose_command(context.site["project_src"], found["files"], found["project"])
     # A network is given to a container when it is made.
     recreate = [] if found["status"] == "detached" else ["--no-recreate"]
-    running.run([*command, "up", "--detach", "--pull", "never", "--no-deps", *recreate, found["service"]], context.progress)
+    running.run(
+        [*command, "up", "--detach", "--pull", "never", "--no-deps", *recreate, found["service"]], context.progress
+    )
     # Compose carries the volume over to every later container.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(dest)

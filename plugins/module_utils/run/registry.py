@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which class is which step. Only the one that is done is imported: Python compiles what it imports anew in every module."""
+"""Which class is which step. Only the one that is done is imported: Python compiles what it imports anew in every
+module.
+"""
 
 from __future__ import annotations
 
@@ -61,4 +63,6 @@ STEPS = {
 def step_class(name: str) -> Type[Step]:
     """Return the class of a step."""
     file = importlib.import_module(f"{__package__}.steps.{STEPS[name]}")
-    return next(one for one in vars(file).values() if isinstance(one, type) and issubclass(one, Step) and one.name == name)
+    return next(
+        one for one in vars(file).values() if isinstance(one, type) and issubclass(one, Step) and one.name == name
+    )

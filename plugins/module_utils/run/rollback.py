@@ -24,13 +24,17 @@ def begun(journal: Journal, step: str) -> List[Mapping[str, Any]]:
 
 
 def backup_of(journal: Journal) -> Optional[str]:
-    """Return the folder of the backup that the journal knows: the last one, since none is made once a migration has begun."""
+    """Return the folder of the backup that the journal knows: the last one, since none is made once a migration has
+    begun.
+    """
     made = [one["data"]["dest"] for one in begun(journal, "backup") if one["finished"] and one["data"].get("dest")]
     return made[-1] if made else None
 
 
 def recovered(journal: Journal) -> bool:
-    """Tell whether the journal was written again from what the run had left, so that it does not know all that was done."""
+    """Tell whether the journal was written again from what the run had left, so that it does not know all that was
+    done.
+    """
     return journal is not None and any((one["data"] or {}).get("recovered") for one in journal["steps"])
 
 
@@ -40,7 +44,9 @@ def complete(journal: Journal) -> bool:
 
 
 def kept_out(journal: Journal) -> bool:
-    """Tell whether the firewall still kept users out when the journal was written again: then nobody has worked since the backup."""
+    """Tell whether the firewall still kept users out when the journal was written again: then nobody has worked since
+    the backup.
+    """
     return any((one["data"] or {}).get("closed") for one in (journal["steps"] if journal else []))
 
 
@@ -71,20 +77,29 @@ def database_untouched(journal: Journal, server: Mapping[str, Any], release: Map
 
 
 def files_untouched(journal: Journal, server: Mapping[str, Any], present: Mapping[str, str]) -> bool:
-    """Tell whether the deployed files were never changed: by the journal, or because each service's image is the one that it ran with."""
+    """Tell whether the deployed files were never changed: by the journal, or because each service's image is the one
+    that it ran with.
+    """
     if journal is None or begun(journal, "set_versions"):
         return False
     ran = images_before(journal, None)
     # A service that is built here has an image of no name; the upgrade changes only components.
-    named = {name: one["image"] for name, one in server["services"].items() if name in ran and one["component"] is not None and one["image"]}
-    as_they_ran = bool(named) and all(present.get(deployment.full_name(image)) == ran[name]["id"] for name, image in named.items())
+    named = {
+        name: one["image"]
+        for name, one in server["services"].items()
+        if name in ran and one["component"] is not None and one["image"]
+    }
+    as_they_ran = bool(named) and all(
+        present.get(deployment.full_name(image)) == ran[name]["id"] for name, image in named.items()
+    )
     return complete(journal) or as_they_ran
 
 
 def users_let_in(journal: Journal, server: Mapping[str, Any]) -> bool:
     """Tell whether users may have worked in the new release: they were let in, or nobody knows.
 
-    They are let in only when every component has migrated, so that a mix of two releases in the histories says that they were not.
+    They are let in only when every component has migrated, so that a mix of two releases in the histories says that
+    they were not.
     """
     if journal is None or begun(journal, "maintenance_off"):
         return True
@@ -102,7 +117,10 @@ def mounts_of(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Dict[s
 
 
 def components_before(
-    server: Mapping[str, Any], release: Mapping[str, Any], migrations: Mapping[str, Any], manifest: Optional[Mapping[str, Any]]
+    server: Mapping[str, Any],
+    release: Mapping[str, Any],
+    migrations: Mapping[str, Any],
+    manifest: Optional[Mapping[str, Any]],
 ) -> List[Dict[str, Any]]:
     """Return the components as they were: as the backup has them, else as the release before ships them."""
     if manifest:
@@ -114,13 +132,25 @@ def images_before(journal: Journal, manifest: Optional[Mapping[str, Any]]) -> Di
     """Return the image of each service before the upgrade, C(id) and C(name)."""
     if manifest:
         return dict(manifest.get("images") or {})
-    return next((dict(one["data"].get("images") or {}) for one in reversed(begun(journal, "pull")) if one["finished"]), {})
+    return next(
+        (dict(one["data"].get("images") or {}) for one in reversed(begun(journal, "pull")) if one["finished"]), {}
+    )
 
 
 def moved_images(images: Mapping[str, Mapping[str, str]], present: Mapping[str, str]) -> List[Dict[str, str]]:
-    """Return the references that no longer mean the image that they meant; C(present) maps references of this host to ids."""
-    wanted = {one["name"]: one["id"] for one in images.values() if "@" not in one["name"] and not one["name"].startswith("sha256:")}
-    return [{"name": name, "id": identity} for name, identity in sorted(wanted.items()) if present.get(deployment.full_name(name)) != identity]
+    """Return the references that no longer mean the image that they meant; C(present) maps references of this host to
+    ids.
+    """
+    wanted = {
+        one["name"]: one["id"]
+        for one in images.values()
+        if "@" not in one["name"] and not one["name"].startswith("sha256:")
+    }
+    return [
+        {"name": name, "id": identity}
+        for name, identity in sorted(wanted.items())
+        if present.get(deployment.full_name(name)) != identity
+    ]
 
 
 def added_services(services: Sequence[str], release: Mapping[str, Any], images: Mapping[str, Any]) -> List[str]:
@@ -131,22 +161,31 @@ def added_services(services: Sequence[str], release: Mapping[str, Any], images: 
 def known_backups(backup_dir: str) -> List[str]:
     """Return the folders that are backups, the newest first."""
     names = sorted(os.listdir(backup_dir), reverse=True) if os.path.isdir(backup_dir) else []
-    return [os.path.join(backup_dir, name) for name in names if os.path.exists(os.path.join(backup_dir, name, backups.MANIFEST))]
+    return [
+        os.path.join(backup_dir, name)
+        for name in names
+        if os.path.exists(os.path.join(backup_dir, name, backups.MANIFEST))
+    ]
 
 
 def no_backup(journal: Journal, backup_dir: str) -> str:
     """Return the sentence for a server that has to be restored, and no backup known to restore."""
     there = ", ".join(known_backups(backup_dir)) or "none"
-    found = f"The journal of run {journal['run_id']} knows no backup" if journal else "There is no journal of an upgrade"
+    found = (
+        f"The journal of run {journal['run_id']} knows no backup" if journal else "There is no journal of an upgrade"
+    )
     return (
-        f"{found}, and a rollback needs a verified backup from before the upgrade. Backups in {backup_dir}: {there}. Name the right one with"
-        " -e openlmis_rollback_backup=<folder>, put the run's own back from a copy, or restore by hand (docs/rollback.md). Nothing was changed;"
-        " the upgrade can still be finished without a backup: openlmis_without_way_back=true."
+        f"{found}, and a rollback needs a verified backup from before the upgrade. Backups in {backup_dir}: {there}."
+        " Name the right one with -e openlmis_rollback_backup=<folder>, put the run's own back from a copy, or restore"
+        " by hand (docs/rollback.md). Nothing was changed; the upgrade can still be finished without a backup:"
+        " openlmis_without_way_back=true."
     )
 
 
 def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return the module's result. C(found) has C(manifest), C(problems) of the backup, C(baseline), C(present) images and C(containers)."""
+    """Return the module's result. C(found) has C(manifest), C(problems) of the backup, C(baseline), C(present) images
+    and C(containers).
+    """
     journal, server, release = params["journal"], params["server"], params["release"]
     folder, manifest = found["backup"], found["manifest"]
     restore = not database_untouched(journal, server, release)
@@ -171,26 +210,31 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
         result["nothing"] = f"run {journal['run_id']} was rolled back at {journal['finished']} UTC"
         return result
     if never_begun(params):
-        result["nothing"] = f"no upgrade was begun: there is neither a journal nor a backup, and it runs as {server['release']}"
+        result["nothing"] = (
+            f"no upgrade was begun: there is neither a journal nor a backup, and it runs as {server['release']}"
+        )
         return result
     if needed and not folder:
         result["refused"].append(no_backup(journal, params["backup_dir"]))
         return result
     if restore and manifest and "tables" not in manifest:
-        # The site backed the database up by itself, and has to bring it back by itself: the histories tell whether it has.
+        # The site backed the database up by itself, and has to bring it back by itself: the histories tell whether it
+        # has.
         result["restore"] = False
         if server["release"] != manifest["release"]:
             result["refused"].append(
-                f"The backup {folder} has no dump: the site backed the database up by itself. A database with the histories of"
-                f" {manifest['release']} is expected, and these are of {server['release'] or 'no release'}. Stop the components, restore the"
-                " database from the site's own backup, and run again for the rest."
+                f"The backup {folder} has no dump: the site backed the database up by itself. A database with the"
+                f" histories of {manifest['release']} is expected, and these are of"
+                f" {server['release'] or 'no release'}. Stop the components, restore the database from the site's own"
+                " backup, and run again for the rest."
             )
             return result
     if needed and found["problems"]:
         result["refused"].append(
-            f"The backup cannot be restored: {'; '.join(found['problems'])}. A backup whose every file is as its manifest says is expected."
-            f" Backups in {params['backup_dir']}: {', '.join(known_backups(params['backup_dir'])) or 'none'}; name another one with"
-            " -e openlmis_rollback_backup=<folder>."
+            f"The backup cannot be restored: {'; '.join(found['problems'])}. A backup whose every file is as its"
+            f" manifest says is expected. Backups in {params['backup_dir']}:"
+            f" {', '.join(known_backups(params['backup_dir'])) or 'none'}; name another one with -e"
+            " openlmis_rollback_backup=<folder>."
         )
         return result
     images = images_before(journal, manifest)
@@ -198,8 +242,9 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
     gone = sorted({one["name"] for one in result["images"] if one["id"] not in found["ids"]})
     if gone:
         result["refused"].append(
-            f"The images that {', '.join(gone)} meant before the upgrade are not on this host any more; they are expected, since the release"
-            " before is made of them. Load them (`docker load`, or `docker pull` where the tag has not moved) and run again."
+            f"The images that {', '.join(gone)} meant before the upgrade are not on this host any more; they are"
+            " expected, since the release before is made of them. Load them (`docker load`, or `docker pull` where the"
+            " tag has not moved) and run again."
         )
         return result
     result["mounts"] = mounts_of(journal, manifest)
@@ -214,7 +259,10 @@ def plan(params: Mapping[str, Any], found: Mapping[str, Any]) -> Dict[str, Any]:
 def said(result: Mapping[str, Any]) -> List[str]:
     """Return the plan in words, but for what is said of the database's content."""
     manifest = result["manifest"]
-    lines = [f"Back to OpenLMIS {result['release']}" + (f", from the backup {result['backup']} of {manifest['created']} UTC" if manifest else "")]
+    lines = [
+        f"Back to OpenLMIS {result['release']}"
+        + (f", from the backup {result['backup']} of {manifest['created']} UTC" if manifest else "")
+    ]
     if not result["restore"]:
         lines.append("The database is left alone: nothing of the new release is in it")
     if manifest:
@@ -233,7 +281,9 @@ def look(params: Mapping[str, Any]) -> Dict[str, Any]:
     listed = client.api.images()
     name = (params["server"]["project"] or {})["name"]
     containers: Dict[str, List[str]] = {}
-    for one in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{compose.LABEL}project={name}"}):
+    for one in client.containers.list(
+        all=True, ignore_removed=True, filters={"label": f"{compose.LABEL}project={name}"}
+    ):
         containers.setdefault(one.labels.get(compose.LABEL + "service", ""), []).append(one.name)
     return {
         "backup": folder,

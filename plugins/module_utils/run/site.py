@@ -74,5 +74,7 @@ def read(told: Mapping[str, Any], **secrets: Any) -> Dict[str, Any]:
     given = {name: value for name, value in told.items() if value not in (None, "")}
     checked = ArgumentSpecValidator(SPEC).validate(given)
     if checked.error_messages:
-        raise OperationError(f"The variables of the role do not fit: {'; '.join(checked.error_messages)}. Correct them, and run again.")
+        raise OperationError(
+            f"The variables of the role do not fit: {'; '.join(checked.error_messages)}. Correct them, and run again."
+        )
     return {**dict.fromkeys(UNSET), **checked.validated_parameters, **secrets}

@@ -21,10 +21,19 @@ UPGRADE, ROLLBACK = "upgrade", "rollback"
 # The steps of each way, in their order; a step needs the one before it.
 PLANS = {
     UPGRADE: [
-        "pull", "maintenance_on", "stop", "backup", "set_versions", "start", "wait", "migrate_contact_details", "smoke_test", "maintenance_off",
+        "pull",
+        "maintenance_on",
+        "stop",
+        "backup",
+        "set_versions",
+        "start",
+        "wait",
+        "migrate_contact_details",
+        "smoke_test",
+        "maintenance_off",
     ],
     ROLLBACK: ["maintenance_on", "stop", "restore", "start", "wait", "smoke_test", "maintenance_off"],
-}  # fmt: skip
+}
 
 
 class Journal:
@@ -68,7 +77,9 @@ class Journal:
         return sorted(journals.finished_steps(self.content, self.phase))
 
     def require_sound(self) -> None:
-        """Raise OperationError where no step may begin: a damaged journal, or a rollback under way where an upgrade is asked for."""
+        """Raise OperationError where no step may begin: a damaged journal, or a rollback under way where an upgrade is
+        asked for.
+        """
         if self.damaged and self.writes:
             raise OperationError(self.damaged)
         journals.require_phase(self.content, self.phase)
@@ -76,7 +87,14 @@ class Journal:
     def begin(self, step: str, told: Mapping[str, Any]) -> None:
         """Note that a step begins, in the run under way or else in a new one, for which C(told) is kept."""
         self.load()
-        params = {**self.run, "step": step, "phase": self.phase, "plan": PLANS[self.phase], "run": told, "path": self.path}
+        params = {
+            **self.run,
+            "step": step,
+            "phase": self.phase,
+            "plan": PLANS[self.phase],
+            "run": told,
+            "path": self.path,
+        }
         params["process"] = process.mine()
         self.save(journals.started(self.content, params, now()))
 
@@ -102,8 +120,9 @@ class Journal:
                 journals.save(self.path, content)
             except OSError as error:
                 raise OperationError(
-                    f"{self.path} cannot be written ({error.strerror}), and a run needs a journal that survives it. Free some space, or set"
-                    " openlmis_state_dir to a directory that this user may write, and run again."
+                    f"{self.path} cannot be written ({error.strerror}), and a run needs a journal that survives it."
+                    " Free some space, or set openlmis_state_dir to a directory that this user may write, and run"
+                    " again."
                 ) from error
         self.content = content
 
@@ -174,7 +193,9 @@ class Context:
 
 
 class Step:
-    """A step, read from top to bottom: what it needs, what is there already, what it does, what it must have reached."""
+    """A step, read from top to bottom: what it needs, what is there already, what it does, what it must
+    have reached.
+    """
 
     name = ""
     # A rollback may begin with the database gone, and puts another one in its place.
@@ -187,7 +208,9 @@ class Step:
     # -- what a step says of itself --------------------------------------------------------------------------------
 
     def reached(self) -> bool:
-        """Return whether all that the step brings about is the case; asked only where the journal says that it is done."""
+        """Return whether all that the step brings about is the case; asked only where the journal says
+        that it is done.
+        """
         return False
 
     def obstacle(self) -> str:
@@ -221,7 +244,9 @@ class Step:
         context, journal = self.context, self.journal
         journal.require_sound()
         if context.part != "end":
-            if self.name in journal.done() and journals.may_skip(journal.content, self.name, context.phase, self.reached()):
+            if self.name in journal.done() and journals.may_skip(
+                journal.content, self.name, context.phase, self.reached()
+            ):
                 return {"site_tasks": False}
             if context.check_mode:
                 context.changed = True
@@ -270,6 +295,8 @@ class Step:
         return self.context.server
 
     def require_database(self, identity: Any = None) -> None:
-        """Raise OperationError when the database is not the one that the run began with; C(identity) is one that the step has put there."""
+        """Raise OperationError when the database is not the one that the run began with; C(identity) is one that the
+        step has put there.
+        """
         if not self.database_optional and identity is None:
             journals.require_database(self.journal.content, self.look()["database"], self.journal.path)

@@ -23,7 +23,9 @@ KEPT = re.compile(r"openlmis-operations/(?P<service>[^:]+):before-(?P<run>\d{8}T
 
 
 def manifests(directory: str) -> list:
-    """Return the manifests of all backups in the directory as (folder, manifest), oldest first; unreadable ones are none."""
+    """Return the manifests of all backups in the directory as (folder, manifest), oldest first; unreadable ones are
+    none.
+    """
     found = []
     for name in sorted(os.listdir(directory)) if directory and os.path.isdir(directory) else []:
         folder = os.path.join(directory, name)
@@ -73,5 +75,9 @@ def has_changed(folder: str, manifest: dict, project_src: str) -> bool:
 def traces(project_src: str, backup_dir: str, find: Callable[[str], Any]) -> journals.Traces:
     """Return what runs have left on this server; C(find) returns the path of a program."""
     found = manifests(backup_dir)
-    changed = [folder for folder, manifest in found if backups.source_of(manifest) == project_src and has_changed(folder, manifest, project_src)]
+    changed = [
+        folder
+        for folder, manifest in found
+        if backups.source_of(manifest) == project_src and has_changed(folder, manifest, project_src)
+    ]
     return journals.Traces(found, kept_images(), is_closed(find), changed)

@@ -32,7 +32,8 @@ class CallbackModule(CallbackBase):
         self.stream = open(os.environ["TIMINGS_FILE"], "a", buffering=1)  # noqa: SIM115
 
     def write(self, event: str, **facts: object) -> None:
-        # The processor's time of Ansible and of every module that has ended: it tells more than a clock where others are at work.
+        # The processor's time of Ansible and of every module that has ended: it tells more than a clock where others
+        # are at work.
         cpu = sum(os.times()[:4])
         self.stream.write(json.dumps({"event": event, "at": time.time(), "cpu": cpu, **facts}) + "\n")
 

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real pg_dump, and then the damage that the database's setting rehearsal.damage names; the archive stays one that pg_restore reads."""
+"""The real pg_dump, and then the damage that the database's setting rehearsal.damage names; the archive stays one that
+pg_restore reads.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ if damage == "one row less":
 if damage == "changed value":
     rewrite("site facilities", lambda lines: [lines[0].replace(b"Facility", b"Fakility"), *lines[1:]])
 if damage == "older":
-    # The year of the archive's making, counted from 1900, in its header: magic, version, sizes, compression, then sec min hour day month.
+    # The year of the archive's making, counted from 1900, in its header: magic, version, sizes, compression, then sec
+    # min hour day month.
     header = bytearray((folder / "toc.dat").read_bytes())
     header[42] -= 1
     (folder / "toc.dat").write_bytes(header)

@@ -104,7 +104,11 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only say which faults there are")
     parser.add_argument("--shard", default="1/1", help="which part of how many, for several machines (%(default)s)")
     parser.add_argument("--way", choices=WAYS, action="append", help="only this way out")
-    parser.add_argument("--chain", action="store_true", help="the kills' way on in four upgrades that are killed again and again, each by the next")
+    parser.add_argument(
+        "--chain",
+        action="store_true",
+        help="the kills' way on in four upgrades that are killed again and again, each by the next",
+    )
     parser.add_argument("--again", action="store_true", help="also what an earlier campaign of the same code has done")
     options = parser.parse_args()
     faults, ways = chosen(options.faults, options.shard), options.way or list(WAYS)

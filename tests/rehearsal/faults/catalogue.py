@@ -27,7 +27,15 @@ from .scene import Action, Fault, Scene, Strike
 
 # After how many seconds the work of a step is struck: when it is at it, so early that a short one has not ended
 # (a step of LOCKED waits for its table).
-WORK = {"pull": 0.05, "maintenance_on": 0.05, "stop": 0.4, "set_versions": 0.05, "start": 0.8, "wait": 0.8, "maintenance_off": 0.05}
+WORK = {
+    "pull": 0.05,
+    "maintenance_on": 0.05,
+    "stop": 0.4,
+    "set_versions": 0.05,
+    "start": 0.8,
+    "wait": 0.8,
+    "maintenance_off": 0.05,
+}
 # In their order; the playbook starts and waits twice.
 STEPS = [("pull", 1), ("maintenance_on", 1), ("stop", 1), ("backup", 1), ("set_versions", 1), ("start", 1), ("wait", 1)]
 STEPS += [("migrate_contact_details", 1), ("start", 2), ("wait", 2), ("smoke_test", 1), ("maintenance_off", 1)]
@@ -90,7 +98,12 @@ def unlock(scene: Scene) -> None:
 DUMPED = "requisition.status_changes"
 COPIED = "notification.user_contact_details"
 # What these steps cannot end without; on a fast machine a mere delay comes too late.
-LOCKED = {"backup": DUMPED, "wait": "notification.schema_version", "migrate_contact_details": COPIED, "smoke_test": COPIED}
+LOCKED = {
+    "backup": DUMPED,
+    "wait": "notification.schema_version",
+    "migrate_contact_details": COPIED,
+    "smoke_test": COPIED,
+}
 
 
 def kills() -> Iterator[Fault]:
@@ -170,7 +183,9 @@ def discard(scene: Scene, volume: Any) -> None:
 
 
 def compose_down(scene: Scene, run: Playbook) -> None:
-    """Somebody takes the whole server down, as the published procedure has it; the database's volume has no container any more."""
+    """Somebody takes the whole server down, as the published procedure has it; the database's volume has no container
+    any more.
+    """
     volume = scene.server.engine.volumes.get(database_volume(scene.server))
     run.kill_everything()
     scene.server.compose("down")
@@ -186,7 +201,9 @@ def attach_volume(scene: Scene) -> None:
 
 
 def starve_database(scene: Scene, _run: Playbook) -> None:
-    """A report eats the memory that the database's container may use; the kernel kills it, and with it every session."""
+    """A report eats the memory that the database's container may use; the kernel kills it, and with it
+    every session.
+    """
     container = scene.server.container("db")
     limit_memory(container, "200m")
     report = "select length(string_agg(repeat('x', 1000), '')) from generate_series(1, 900000)"
@@ -239,14 +256,26 @@ def happenings() -> Iterator[Fault]:
     during_copy = while_locked(COPIED, kill_database)
     copying = Moment("migrate_contact_details")
     yield Fault("database container killed during the copy", copying, during_copy, mend=start_database)
-    yield Fault("database container removed before the wait", Moment("wait"), remove_database, correct=attach_volume,
-                differs=("files docker-compose.override.yml",))
-    for when, moment in (("after the backup", Moment("set_versions")), ("before the copy", Moment("migrate_contact_details"))):
+    yield Fault(
+        "database container removed before the wait",
+        Moment("wait"),
+        remove_database,
+        correct=attach_volume,
+        differs=("files docker-compose.override.yml",),
+    )
+    for when, moment in (
+        ("after the backup", Moment("set_versions")),
+        ("before the copy", Moment("migrate_contact_details")),
+    ):
         yield Fault("compose down by hand " + when, moment, compose_down)
     starved = while_locked(DUMPED, starve_database)
     yield Fault("database out of memory during the dump", DUMP, starved, mend=feed_database)
-    yield Fault("component out of memory", Moment("start"), edit("docker-compose.yml", NEEDS_MEMORY, TOO_LITTLE),
-                correct=edited("docker-compose.yml", TOO_LITTLE, NEEDS_MEMORY))
+    yield Fault(
+        "component out of memory",
+        Moment("start"),
+        edit("docker-compose.yml", NEEDS_MEMORY, TOO_LITTLE),
+        correct=edited("docker-compose.yml", TOO_LITTLE, NEEDS_MEMORY),
+    )
 
 
 # -- disks ---------------------------------------------------------------------------------------------------------
@@ -299,7 +328,12 @@ def full_disks() -> Iterator[Fault]:
         ("server", Moment("set_versions"), "during the version change", fill("server")),
         ("state", Moment("stop"), "when the journal is written", fill("state")),
         ("state", Moment("backup", 0), "when the backup is noted", fill("state")),
-        ("state", Moment("maintenance_off", 0), "at the very end", as_soon_as(activity_noted, "noted the activity", fill("state"))),
+        (
+            "state",
+            Moment("maintenance_off", 0),
+            "at the very end",
+            as_soon_as(activity_noted, "noted the activity", fill("state")),
+        ),
     ):
         yield Fault("disk full " + what, moment, strike, prepare=on_small_disk(name), mend=make_room(name))
 
@@ -343,13 +377,27 @@ def broken_components() -> Iterator[Fault]:
         ("migration fails: auth", ("auth", "4.0.0"), "crash-in-migration"),
         ("user interface without network", ("reference-ui", "5.1.0"), "no-network"),
     ):
-        yield Fault(name, prepare=arm(*component, fault), correct=disarm(*component),
-                    arguments=("-e", "openlmis_wait_timeout=25"))
-    yield Fault("component loops", prepare=both(restart_always, arm(*notification, "crash")),
-                correct=disarm(*notification), differs=("files docker-compose.yml", "images notification"))
-    yield Fault("component starts slowly", prepare=arm(*notification, "slow"), survived=True, differs=("images notification",))
-    yield Fault("component starts too slowly", prepare=arm(*notification, "slow"),
-                arguments=("-e", "openlmis_wait_timeout=3"), differs=("images notification",))
+        yield Fault(
+            name,
+            prepare=arm(*component, fault),
+            correct=disarm(*component),
+            arguments=("-e", "openlmis_wait_timeout=25"),
+        )
+    yield Fault(
+        "component loops",
+        prepare=both(restart_always, arm(*notification, "crash")),
+        correct=disarm(*notification),
+        differs=("files docker-compose.yml", "images notification"),
+    )
+    yield Fault(
+        "component starts slowly", prepare=arm(*notification, "slow"), survived=True, differs=("images notification",)
+    )
+    yield Fault(
+        "component starts too slowly",
+        prepare=arm(*notification, "slow"),
+        arguments=("-e", "openlmis_wait_timeout=3"),
+        differs=("images notification",),
+    )
     yield Fault("image missing", prepare=untag("openlmis/notification:4.0.0"), correct=give_images)
     gone = Moment("set_versions")
     yield Fault("image removed after the pull", gone, then(untag("openlmis/notification:4.0.0")), correct=give_images)
@@ -481,7 +529,9 @@ def snapshot_back(scene: Scene) -> None:
 
 
 def and_reboot(strike: Strike) -> Strike:
-    """Everything of the run dies, something happens to its files, and the machine comes up again: no firewall, no container runs."""
+    """Everything of the run dies, something happens to its files, and the machine comes up again: no firewall, no
+    container runs.
+    """
 
     def struck(scene: Scene, run: Playbook) -> None:
         reboot(scene, run)
@@ -507,10 +557,19 @@ def lost_journals() -> Iterator[Fault]:
         yield Fault("journal of another run " + when, stages[when], killed_and(then(of_another_run)))
     for when in ("after the backup", "before the wait"):
         yield Fault("journal truncated by a reboot " + when, stages[when], and_reboot(then(truncate_journal)))
-    yield Fault("journal and backup deleted before the wait", stages["before the wait"], killed_and(then(both(remove_journal, remove_backups))),
-                go_on_with=("-e", "openlmis_without_way_back=true"), no_way_back=True)
-    yield Fault("journal deleted and compose file broken by hand", stages["before the wait"], killed_and(then(both(remove_journal, break_compose_file))),
-                correct=edited("docker-compose.yml", TAB, ""))
+    yield Fault(
+        "journal and backup deleted before the wait",
+        stages["before the wait"],
+        killed_and(then(both(remove_journal, remove_backups))),
+        go_on_with=("-e", "openlmis_without_way_back=true"),
+        no_way_back=True,
+    )
+    yield Fault(
+        "journal deleted and compose file broken by hand",
+        stages["before the wait"],
+        killed_and(then(both(remove_journal, break_compose_file))),
+        correct=edited("docker-compose.yml", TAB, ""),
+    )
 
 
 def remove_backups(scene: Scene) -> None:
@@ -531,11 +590,19 @@ def mistakes() -> Iterator[Fault]:
     waiting, dumped = Moment("wait"), Moment("set_versions")
     yield Fault("wrong admin password", arguments=("-e", "openlmis_admin_password=wrong"))
     # Whatever the step has added at that place by then, the line with the tab is taken out again.
-    yield Fault("compose file broken by hand", dumped, edit("docker-compose.yml", "services:\n", "services:\n" + TAB),
-                correct=edited("docker-compose.yml", TAB, ""))
+    yield Fault(
+        "compose file broken by hand",
+        dumped,
+        edit("docker-compose.yml", "services:\n", "services:\n" + TAB),
+        correct=edited("docker-compose.yml", TAB, ""),
+    )
     changed = edit("docker-compose.yml", "-Xmx512m", "-Xmx600m")
-    yield Fault("compose file edited by hand in between", Moment("start"), killed_and(changed),
-                differs=("files docker-compose.yml",))
+    yield Fault(
+        "compose file edited by hand in between",
+        Moment("start"),
+        killed_and(changed),
+        differs=("files docker-compose.yml",),
+    )
     yield Fault("versions put back by git before the wait", waiting, killed_and(then(git_checkout)))
     yield Fault("versions put back by git after the copy", Moment("smoke_test"), killed_and(then(git_checkout)))
     copying = Moment("migrate_contact_details")
@@ -543,14 +610,30 @@ def mistakes() -> Iterator[Fault]:
     yield from lost_journals()
     yield Fault("backup deleted after the backup", dumped, killed_and(then(lose_backup)))
     # The operator says that it shall go on without.
-    yield Fault("backup deleted before the wait", waiting, killed_and(then(lose_backup)),
-                go_on_with=("-e", "openlmis_without_way_back=true"), no_way_back=True)
+    yield Fault(
+        "backup deleted before the wait",
+        waiting,
+        killed_and(then(lose_backup)),
+        go_on_with=("-e", "openlmis_without_way_back=true"),
+        no_way_back=True,
+    )
     yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
     taken = ("-e", "openlmis_take_over=true")
-    yield Fault("controller lost before the wait", waiting, killed_and(then(other_hands)), go_on_with=taken, roll_back_with=taken)
+    yield Fault(
+        "controller lost before the wait",
+        waiting,
+        killed_and(then(other_hands)),
+        go_on_with=taken,
+        roll_back_with=taken,
+    )
     for step in ("stop", "wait"):
-        yield Fault("connection lost during the " + step, Moment(step), lose_connection, prepare=over_ssh,
-                    arguments=ssh.ARGUMENTS)
+        yield Fault(
+            "connection lost during the " + step,
+            Moment(step),
+            lose_connection,
+            prepare=over_ssh,
+            arguments=ssh.ARGUMENTS,
+        )
 
 
 def all_faults() -> list[Fault]:

@@ -37,7 +37,9 @@ class Moment:
 class Playbook:
     """A run of a playbook; its output goes to a file that stays."""
 
-    def __init__(self, server: Server, playbook: str, log: pathlib.Path, arguments: tuple[str, ...], moment: Moment | None):
+    def __init__(
+        self, server: Server, playbook: str, log: pathlib.Path, arguments: tuple[str, ...], moment: Moment | None
+    ):
         self.folder = server.root / "moment"
         self.journal = server.state_dir / "journal.json"
         self.moment = moment
@@ -82,7 +84,9 @@ class Playbook:
         assert self.moment
         step, before = self.moment.step, self.last_entry()
         self.go_on()
-        self.until(lambda: (now := self.last_entry()) != before and (now["step"], now["finished"]) == (step, None), "began")
+        self.until(
+            lambda: (now := self.last_entry()) != before and (now["step"], now["finished"]) == (step, None), "began"
+        )
 
     def last_entry(self) -> dict[str, object]:
         """What the journal says of the last step that was begun, nothing without a journal."""

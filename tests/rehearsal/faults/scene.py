@@ -29,7 +29,8 @@ from .playbook import Moment, Playbook
 
 LOGS = CHECKOUT / ".cache" / "faults"
 UPGRADE, ROLLBACK = "upgrade-3.4.yml", "rollback-3.4.yml"
-# What a start takes is the time of its components; the smoke test needs these, and requisition has migrations out of order.
+# What a start takes is the time of its components; the smoke test needs these, and requisition has migrations out of
+# order.
 LEFT_OUT = ("fulfillment", "stockmanagement", "cce", "report", "diagnostics")
 # A reporting role as sites have them: it may log in and read one table, and nothing else.
 REPORTING = """
@@ -44,7 +45,14 @@ alter database open_lmis set timezone = 'Africa/Maputo';
 alter database open_lmis connection limit 150;
 """
 # What ends a row and not the campaign.
-BROKEN = (RehearsalError, psycopg2.Error, OSError, ValueError, subprocess.SubprocessError, docker.errors.DockerException)
+BROKEN = (
+    RehearsalError,
+    psycopg2.Error,
+    OSError,
+    ValueError,
+    subprocess.SubprocessError,
+    docker.errors.DockerException,
+)
 Action = Callable[["Scene"], None]
 Strike = Callable[["Scene", Playbook], None]
 
@@ -186,7 +194,9 @@ class Scene:
         return Ending(first, "; ".join(problems) or "ok", not problems, time.monotonic() - began)
 
     def chained(self, name: str, faults: list[Fault]) -> dict[str, Ending]:
-        """One upgrade that is struck by one fault after the other: each run must come to the next fault, the last one to its end."""
+        """One upgrade that is struck by one fault after the other: each run must come to the next fault, the last one
+        to its end.
+        """
         endings: dict[str, Ending] = {}
         with self.row("chain " + name):
             self.saved.restore()
@@ -199,12 +209,16 @@ class Scene:
                 except BROKEN as error:
                     # It is the fault before that was not got over.
                     last = list(endings)[-1] if endings else fault.name
-                    endings[last] = Ending(endings[last].first if endings else "-", str(error), False, time.monotonic() - began)
+                    endings[last] = Ending(
+                        endings[last].first if endings else "-", str(error), False, time.monotonic() - began
+                    )
                     return endings
             run = self.start(UPGRADE).end()
             problems = ([] if run.code == 0 else [said(run)]) + self.compared(self.upgraded, ())
             if problems:
-                endings = {one: Ending(end.first, "; ".join(problems), False, end.seconds) for one, end in endings.items()}
+                endings = {
+                    one: Ending(end.first, "; ".join(problems), False, end.seconds) for one, end in endings.items()
+                }
         return endings
 
     def rolled_back(self, fault: Fault) -> Ending:
@@ -249,7 +263,11 @@ class Scene:
     def compared(self, wanted: Picture, leave_out: tuple[str, ...]) -> list[str]:
         """What differs from a picture, as at most one sentence."""
         found = wanted.differences(picture(self.server), leave_out)
-        return ["differs: " + ", ".join(found[:6]) + (" and %d more" % (len(found) - 6) if found[6:] else "")] if found else []
+        return (
+            ["differs: " + ", ".join(found[:6]) + (" and %d more" % (len(found) - 6) if found[6:] else "")]
+            if found
+            else []
+        )
 
 
 def said(run: Run) -> str:

@@ -305,8 +305,8 @@ def give_token(request: Request) -> dict[str, Any]:
     if grant == "password":
         id_column = "id" if major(RELEASE) >= 4 else "referencedatauserid"
         rows = DATABASE.run(
-            "select %s::text as id, username, password, enabled from auth.auth_users "
-            "where lower(username) = lower(%%s)" % id_column,
+            "select %s::text as id, username, password, enabled from auth.auth_users where lower(username) = lower(%%s)"
+            % id_column,
             (request.query.get("username", ""),),
         )
         if (
@@ -395,7 +395,8 @@ def user_rows(where: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
         """select u.id::text as id, %s, coalesce((
                select json_agg(json_build_object(
                    'roleId', a.roleid, 'programId', a.programid,
-                   'supervisoryNodeId', a.supervisorynodeid, 'warehouseId', a.warehouseid) order by a.roleid, a.programid)
+                   'supervisoryNodeId', a.supervisorynodeid, 'warehouseId', a.warehouseid) order by a.roleid,
+                     a.programid)
                from referencedata.role_assignments a where a.userid = u.id), '[]') as "roleAssignments"
            from referencedata.users u where %s order by lower(u.username)"""
         % (columns, where),
@@ -604,6 +605,29 @@ def start_verification(user_id: str, email: str) -> list[tuple[str, tuple[Any, .
     ]
 
 
+def refuse_email(user_id: str, email: str) -> None:
+    """Raise what the original answers to an address that is none, or somebody else's."""
+    if not is_email(email):
+        raise bad_contact("email.invalid")
+    others = DATABASE.run(
+        """select 1 from notification.user_contact_details
+           where lower(email) like '%%' || lower(%s) || '%%' and referencedatauserid <> %s
+           union all select 1 from notification.email_verification_tokens
+           where emailaddress = %s and usercontactdetailsid <> %s limit 1""",
+        (email, user_id, email, user_id),
+    )
+    if others:
+        raise bad_contact("email.duplicated")
+
+
+def is_pending(user_id: str, email: str) -> bool:
+    """Whether the address waits for its verification."""
+    pending = DATABASE.run(
+        "select emailaddress from notification.email_verification_tokens where usercontactdetailsid = %s", (user_id,)
+    )
+    return bool(pending) and pending[0]["emailaddress"] == email
+
+
 def put_contact(request: Request) -> dict[str, Any]:
     """PUT /api/userContactDetails/{id}: with every side effect of the original."""
     user_id = identifier(request.match["id"])
@@ -619,17 +643,7 @@ def put_contact(request: Request) -> dict[str, Any]:
     allow = True if allow is None else bool(allow)
     phone = body.get("phoneNumber")
     if email is not None:
-        if not is_email(email):
-            raise bad_contact("email.invalid")
-        others = DATABASE.run(
-            """select 1 from notification.user_contact_details
-               where lower(email) like '%%' || lower(%s) || '%%' and referencedatauserid <> %s
-               union all select 1 from notification.email_verification_tokens
-               where emailaddress = %s and usercontactdetailsid <> %s limit 1""",
-            (email, user_id, email, user_id),
-        )
-        if others:
-            raise bad_contact("email.duplicated")
+        refuse_email(user_id, email)
     if not user_exists(user_id):
         raise bad_contact("userNotFound")
     mail: list[tuple[str, tuple[Any, ...]]] = []
@@ -643,12 +657,7 @@ def put_contact(request: Request) -> dict[str, Any]:
         if body.get("emailDetails") is not None and bool(details.get("emailVerified")) != bool(old["emailVerified"]):
             raise bad_contact("emailVerified.invariant")
         if email is not None and email != old["email"]:
-            pending = DATABASE.run(
-                "select emailaddress from notification.email_verification_tokens where usercontactdetailsid = %s",
-                (user_id,),
-            )
-            if not pending or pending[0]["emailaddress"] != email:
-                mail = start_verification(user_id, email)
+            mail = [] if is_pending(user_id, email) else start_verification(user_id, email)
             email = old["email"]
         verified = bool(old["emailVerified"]) and email is not None
         if not verified:
@@ -753,11 +762,13 @@ def health(request: Request) -> Answer:
 
 ROUTES: dict[str, list[Route]] = {
     "auth": AUTH,
-    "referencedata": REFERENCEDATA
-    + [
-        ("GET", "/api/facilities", listing("referencedata.facilities")),
-        ("GET", "/api/programs", listing("referencedata.programs")),
-    ],
+    "referencedata": (
+        REFERENCEDATA
+        + [
+            ("GET", "/api/facilities", listing("referencedata.facilities")),
+            ("GET", "/api/programs", listing("referencedata.programs")),
+        ]
+    ),
     "notification": NOTIFICATION if major(RELEASE) >= 4 else [],
     "requisition": [("GET", "/api/requisitions/search", list_requisitions)],
     "fulfillment": [("GET", "/api/orders", listing("fulfillment.orders"))],

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The openlmis/nginx image: a real nginx whose upstreams and locations follow consul's registrations.
 
-As awkward as the original: a server for each registration, alive or not; a location for whatever was registered once, so that
-nginx refuses its configuration when such a name has no registration and does not resolve; a reload for each change. Two workers
-where the original has one: each remembers by itself which of several servers did not answer.
+As awkward as the original: a server for each registration, alive or not; a location for whatever was registered once,
+so that nginx refuses its configuration when such a name has no registration and does not resolve; a reload for each
+change. Two workers where the original has one: each remembers by itself which of several servers did not answer.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def registrations() -> tuple[dict[str, list[str]], dict[str, str]]:
 def render(upstreams: dict[str, list[str]], paths: dict[str, str]) -> str:
     """The nginx configuration: literal paths first, then those with {parameters}, at last <all>."""
     blocks = [
-        "  upstream %s { least_conn; keepalive 128; %s }" % (name, " ".join("server %s;" % address for address in addresses))
+        "  upstream %s { least_conn; keepalive 128; %s }"
+        % (name, " ".join("server %s;" % address for address in addresses))
         for name, addresses in upstreams.items()
         if addresses
     ]
@@ -115,7 +116,8 @@ def main() -> None:
         except (Answer, OSError):
             # Without consul the last configuration stays.
             wanted = current
-        # A reload fails before nginx is up, and while a name without a registration does not resolve: again the next time.
+        # A reload fails before nginx is up, and while a name without a registration does not resolve: again the next
+        # time.
         if wanted != current and PID.exists():
             write(wanted)
             if not subprocess.run(["nginx", "-s", "reload"], check=False).returncode:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Services of a site's own that use OpenLMIS' database, and of which no release knows anything.
 
-`own.py writer SCHEMA` keeps a schema of its own and writes a row into it several times a second, for as long as it runs.
-`own.py spring SCHEMA` does the same, but drops its schema when it starts without the profile production, as OpenLMIS' components do.
-`own.py once SCHEMA` writes one row and exits with 0.
+`own.py writer SCHEMA` keeps a schema of its own and writes a row into it several times a second, for as long as it
+runs. `own.py spring SCHEMA` does the same, but drops its schema when it starts without the profile production, as
+OpenLMIS' components do. `own.py once SCHEMA` writes one row and exits with 0.
 """
 
 from __future__ import annotations

@@ -146,7 +146,9 @@ def own_address() -> str:
 
 
 def own_id(name: str) -> str:
-    """The id under which this container registers: a random number in a file, so that it is the same after a restart."""
+    """The id under which this container registers: a random number in a file, so that it is the same
+    after a restart.
+    """
     place = pathlib.Path("/.consul_service_id~")
     if not place.exists():
         place.write_text("%s-%s" % (uuid.uuid4(), name))

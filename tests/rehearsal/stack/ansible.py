@@ -59,7 +59,9 @@ def command(server: Server, *arguments: str) -> Run:
                 raise
         output.seek(0)
         text = output.read()
-    assert process.returncode != -signal.SIGKILL, f"{arguments[0]} did not end within {PATIENCE} seconds. It printed:\n{text}"
+    assert process.returncode != -signal.SIGKILL, (
+        f"{arguments[0]} did not end within {PATIENCE} seconds. It printed:\n{text}"
+    )
     return Run(process.returncode, text)
 
 
@@ -84,4 +86,6 @@ def migration(server: Server, *arguments: str) -> Run:
 
 def database_mounts(server: Server) -> dict[str, str]:
     """Where the database's files lie: destination to volume, or to folder of the host."""
-    return {mount["Destination"]: mount.get("Name") or mount["Source"] for mount in server.container("db").attrs["Mounts"]}
+    return {
+        mount["Destination"]: mount.get("Name") or mount["Source"] for mount in server.container("db").attrs["Mounts"]
+    }

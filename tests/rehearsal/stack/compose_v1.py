@@ -14,7 +14,10 @@ from .images import RehearsalError
 from .releases import CHECKOUT
 
 PLACE = CHECKOUT / ".cache" / "compose-v1"
-COMMON = "requests==2.31.0 urllib3<2 PyYAML==6.0.2 dockerpty docopt jsonschema<4 websocket-client<1 six attrs pyrsistent setuptools<81 "
+COMMON = (
+    "requests==2.31.0 urllib3<2 PyYAML==6.0.2 dockerpty docopt jsonschema<4 websocket-client<1 six attrs pyrsistent"
+    " setuptools<81 "
+)
 COMMON += "packaging certifi idna charset-normalizer"
 # Not what they ask for, since their PyYAML does not build any more, but what they run with.
 PACKAGES = {
@@ -31,7 +34,12 @@ def docker_compose(version: str) -> pathlib.Path:
     if not program.exists():
         venv.create(place, clear=True, with_pip=True)
         pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
-        run = subprocess.run(pip + PACKAGES[version].split(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            pip + PACKAGES[version].split(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         if run.returncode:
-            raise RehearsalError("docker-compose %s cannot be installed on Python %s:\n%s" % (version, sys.version.split()[0], run.stderr[-2000:]))
+            raise RehearsalError(
+                "docker-compose %s cannot be installed on Python %s:\n%s"
+                % (version, sys.version.split()[0], run.stderr[-2000:])
+            )
     return program

@@ -59,7 +59,9 @@ def only_one(say: Say = print) -> Iterator[None]:
 
 
 def ensure_images(say: Say = print) -> None:
-    """Build the images that are missing; when several rehearsals of a machine want them at once, one builds and the others wait."""
+    """Build the images that are missing; when several rehearsals of a machine want them at once, one builds and the
+    others wait.
+    """
     with open("/tmp/openlmis-rehearsal-images.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         images.ensure(say)
@@ -128,7 +130,9 @@ def leave_out(compose_file: pathlib.Path, services: Collection[str]) -> None:
 
 
 def write_files(server: Server, release: str, without: Collection[str] = (), override: str = "") -> None:
-    """The deployment folder as an operator of 3.3 has it, with an override file where there is one, and an inventory beside it."""
+    """The deployment folder as an operator of 3.3 has it, with an override file where there is one, and an inventory
+    beside it.
+    """
     server.root.mkdir(parents=True, exist_ok=True)
     (server.root / MARK).write_text("Made by tests/rehearsal/rehearsal.py; `rehearsal.py down` removes this folder.\n")
     shutil.copytree(HERE / "deployment", server.project_src)
@@ -198,10 +202,22 @@ def start(server: Server, release: str) -> None:
 
 def psql(server: Server, script: str) -> None:
     """Run a psql script as the components' role, in the database's container."""
-    inside = ["docker", "exec", "--interactive", server.container("db").name] if not server.outside else server.outside.inside
+    inside = (
+        ["docker", "exec", "--interactive", server.container("db").name]
+        if not server.outside
+        else server.outside.inside
+    )
     user = server.outside.user if server.outside else "postgres"
     run = subprocess.run(
-        [*inside, "psql", "--no-psqlrc", "--quiet", "--username=" + user, "--dbname=open_lmis", "--set=ON_ERROR_STOP=1"],
+        [
+            *inside,
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--username=" + user,
+            "--dbname=open_lmis",
+            "--set=ON_ERROR_STOP=1",
+        ],
         input=script,
         capture_output=True,
         text=True,
@@ -290,14 +306,9 @@ def our_anonymous_volumes(engine: Any, names: list[str]) -> list[str]:
         looker.remove(v=True, force=True)
 
 
-def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say = print) -> None:
-    """Remove containers, networks, volumes (anonymous ones too), folders, and with `with_images` all images."""
-    # A run that was given up may have left users kept out.
-    open_gate()
-    engine = images.client()
-    roots = {root.resolve()}
-    count = {"containers": 0, "volumes": 0, "networks": 0, "images": 0}
-    anonymous: set[str] = set()
+def remove_our_containers(engine: Any, roots: set[pathlib.Path]) -> tuple[int, set[str]]:
+    """Remove the containers of rehearsals; how many, and their anonymous volumes. `roots` gets their folders."""
+    removed, anonymous = 0, set()
     found = engine.containers.list(all=True, ignore_removed=True, filters={"label": LABEL + "=true"})
     ours = ["%s=%s" % (PROJECT_LABEL, project) for project in PROJECTS]
     for label in ours:
@@ -309,9 +320,20 @@ def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say 
         anonymous |= {one["Name"] for one in container.attrs["Mounts"] if len(one.get("Name") or "") == 64}
         try:
             container.remove(v=True, force=True)
-            count["containers"] += 1
+            removed += 1
         except docker.errors.NotFound:
             pass
+    return removed, anonymous
+
+
+def down(root: pathlib.Path = DEFAULT_ROOT, with_images: bool = False, say: Say = print) -> None:
+    """Remove containers, networks, volumes (anonymous ones too), folders, and with `with_images` all images."""
+    # A run that was given up may have left users kept out.
+    open_gate()
+    engine = images.client()
+    roots = {root.resolve()}
+    count = {"containers": 0, "volumes": 0, "networks": 0, "images": 0}
+    count["containers"], anonymous = remove_our_containers(engine, roots)
 
     # Compose before 1.21 labels neither volumes nor networks: their names begin with the project's.
     def is_ours(one: Any) -> bool:
@@ -357,6 +379,6 @@ def running(release: str, root: pathlib.Path = DEFAULT_ROOT, **options: Any) -> 
 def newest_migrations() -> dict[str, dict[str, str]]:
     """Component to version to the newest migration that it ships."""
     return {
-        name: {version: (ships[-1] if ships else "") for version, ships in component["versions"].items()}
+        name: {version: ships[-1] if ships else "" for version, ships in component["versions"].items()}
         for name, component in flyway_versions().items()
     }

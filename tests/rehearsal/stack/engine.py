@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second Docker Engine on this machine, as far away as one on another: reached over TLS only, without a route to its networks."""
+"""A second Docker Engine on this machine, as far away as one on another: reached over TLS only, without a route to its
+networks.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ PATIENCE = 60
 
 
 class Engine:
-    """The daemon; `here` and `there` are the addresses of this host and of the engine's on the one link between them."""
+    """The daemon; `here` and `there` are the addresses of this host and of the engine's on the one link
+    between them.
+    """
 
     def __init__(self, folder: pathlib.Path, network: Network) -> None:
         self.folder, self.network = folder, network
@@ -41,7 +45,11 @@ class Engine:
 
     def environment(self, scheme: str = "tcp://") -> dict[str, str]:
         """What an operator sets to reach it."""
-        return {"DOCKER_HOST": f"{scheme}{self.there}:{PORT}", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(self.folder / "client")}
+        return {
+            "DOCKER_HOST": f"{scheme}{self.there}:{PORT}",
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": str(self.folder / "client"),
+        }
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -49,17 +57,40 @@ class Engine:
         self.authority.write(self.folder / "server", self.there)
         # Beside the first engine's data: a file system that a storage driver works on.
         data = data_root()
-        tls = [f"--tls{what}={self.folder}/server/{file}.pem" for what, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))]
-        command = ["nsenter", f"--net=/run/netns/{self.network.name}", "dockerd", f"--data-root={data}", f"--exec-root={self.folder}/exec"]
+        tls = [
+            f"--tls{what}={self.folder}/server/{file}.pem"
+            for what, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))
+        ]
+        command = [
+            "nsenter",
+            f"--net=/run/netns/{self.network.name}",
+            "dockerd",
+            f"--data-root={data}",
+            f"--exec-root={self.folder}/exec",
+        ]
         end_leftover(data)
-        command += [f"--pidfile={data}.pid", f"--host=tcp://{self.there}:{PORT}", f"--host=unix://{self.socket}", "--tlsverify", *tls]
-        command += ["--containerd-namespace=openlmis-rehearsal", "--containerd-plugins-namespace=openlmis-rehearsal-plugins", *BRIDGES]
+        command += [
+            f"--pidfile={data}.pid",
+            f"--host=tcp://{self.there}:{PORT}",
+            f"--host=unix://{self.socket}",
+            "--tlsverify",
+            *tls,
+        ]
+        command += [
+            "--containerd-namespace=openlmis-rehearsal",
+            "--containerd-plugins-namespace=openlmis-rehearsal-plugins",
+            *BRIDGES,
+        ]
         with open(self.folder / "log", "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         until = time.monotonic() + PATIENCE
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:
-                raise RehearsalError("The second Docker daemon does not come up:\n" + (self.folder / "log").read_text()[-2000:])
+                raise RehearsalError(
+                    "The second Docker daemon does not come up:\n" + (self.folder / "log").read_text()[-2000:]
+                )
             time.sleep(0.2)
 
     def answers(self) -> bool:
@@ -75,10 +106,20 @@ class Engine:
         wanted = {one.tag for one in images.wanted_images()}
         mine = docker.DockerClient(base_url=f"unix://{self.socket}")
         there = {tag: one.id for one in mine.images.list() for tag in one.tags}
-        missing = [tag for one in images.client().images.list() for tag in one.tags if tag in wanted and there.get(tag) != one.id]
+        missing = [
+            tag
+            for one in images.client().images.list()
+            for tag in one.tags
+            if tag in wanted and there.get(tag) != one.id
+        ]
         if missing:
             with subprocess.Popen(["docker", "save", *missing], stdout=subprocess.PIPE) as save:
-                subprocess.run(["docker", "--host", f"unix://{self.socket}", "load", "--quiet"], stdin=save.stdout, check=True, capture_output=True)
+                subprocess.run(
+                    ["docker", "--host", f"unix://{self.socket}", "load", "--quiet"],
+                    stdin=save.stdout,
+                    check=True,
+                    capture_output=True,
+                )
 
     def clear(self) -> None:
         """Remove all that runs or ran on it, and every name that it did not get from the first engine."""

@@ -1,10 +1,12 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a database may lie: in a volume with a name, in a folder of the host, and outside the Compose project, as RDS offers one.
+"""Where a database may lie: in a volume with a name, in a folder of the host, and outside the Compose project, as RDS
+offers one.
 
-The latter takes TLS connections only, under a certificate for its name. The role of OpenLMIS owns the database and nothing else: it is no
-superuser, and the extensions, PostGIS among them, belong to another one. Nobody gets at its host.
+The latter takes TLS connections only, under a certificate for its name. The role of OpenLMIS owns the database and
+nothing else: it is no superuser, and the extensions, PostGIS among them, belong to another one. Nobody gets at its
+host.
 """
 
 from __future__ import annotations
@@ -45,15 +47,28 @@ class Database:
 
     user = "lmis"
 
-    def __init__(self, folder: pathlib.Path, address: str | None = None, port: int = PORT, may_create: bool = True) -> None:
+    def __init__(
+        self, folder: pathlib.Path, address: str | None = None, port: int = PORT, may_create: bool = True
+    ) -> None:
         self.engine = client()
         self.address, self.port = address or bridge_address(), port
         self.authority, self.may_create = Authority(), may_create
         self.folder = folder
         self.ca = folder / "rds-ca.pem"
-        address = {"PGHOST": NAME, "PGHOSTADDR": self.address, "PGPORT": self.port, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": self.ca}
+        address = {
+            "PGHOST": NAME,
+            "PGHOSTADDR": self.address,
+            "PGPORT": self.port,
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": self.ca,
+        }
         # What a command of PostgreSQL's begins with that speaks to it.
-        self.inside = ["env", "PGPASSWORD=" + PASSWORD, "PATH=" + with_clients()["PATH"], *(f"{key}={value}" for key, value in address.items())]
+        self.inside = [
+            "env",
+            "PGPASSWORD=" + PASSWORD,
+            "PATH=" + with_clients()["PATH"],
+            *(f"{key}={value}" for key, value in address.items()),
+        ]
 
     # -- the server ------------------------------------------------------------------------------------------------
 
@@ -71,7 +86,8 @@ class Database:
             labels={LABEL: "true"},
         )
         until = time.monotonic() + 60
-        # By TCP: on its socket the server answers while the image prepares it, too, and is stopped and started once more after that.
+        # By TCP: on its socket the server answers while the image prepares it, too, and is stopped and started once
+        # more after that.
         ready = ["psql", "-h", "127.0.0.1", "-U", "postgres", "-Atc", "select extname from pg_extension", "open_lmis"]
         while b"postgis" not in container.exec_run(ready).output:
             assert time.monotonic() < until, container.logs(tail=10)
@@ -80,7 +96,9 @@ class Database:
         container.put_archive(DATA, packed({"server.crt": certificate, "server.key": key}))
         script = "cd $PGDATA && chown postgres: server.* && chmod 600 server.key && echo ssl=on >>postgresql.conf"
         rule = r"sed -i 's/^host all all all md5/hostssl all all all md5\nhostnossl all all all reject/' pg_hba.conf"
-        code, output = container.exec_run(["sh", "-ec", script + " && " + rule + " && psql -U postgres -c 'select pg_reload_conf()'"])
+        code, output = container.exec_run(
+            ["sh", "-ec", script + " && " + rule + " && psql -U postgres -c 'select pg_reload_conf()'"]
+        )
         assert code == 0, output
         rights = "createdb" if self.may_create else "nocreatedb"
         self.administer(f"create role {self.user} login {rights} password %s", PASSWORD)
@@ -114,13 +132,17 @@ class Database:
         return f"jdbc:postgresql://{NAME}{port}/open_lmis?sslmode=verify-full&sslrootcert={IN_CONTAINERS}&x="
 
     def prepare(self, server: Server) -> None:
-        """Have the deployment use it, and Ansible's commands find it by its name; its service db must have been left out."""
+        """Have the deployment use it, and Ansible's commands find it by its name; its service db must have been left
+        out.
+        """
         self.start()
         server.outside = self
         settings = server.project_src / "settings.env"
         text = re.sub(r"(?m)^(DATABASE_URL|POSTGRES_USER|POSTGRES_PASSWORD)=.*\n", "", settings.read_text())
         quoted = PASSWORD.replace("'", "\\'")
-        settings.write_text(text + f"DATABASE_URL={self.url()}\nPOSTGRES_USER={self.user}\nPOSTGRES_PASSWORD='{quoted}'\n")
+        settings.write_text(
+            text + f"DATABASE_URL={self.url()}\nPOSTGRES_USER={self.user}\nPOSTGRES_PASSWORD='{quoted}'\n"
+        )
         config = server.project_src / "config"
         (config / "cert").mkdir()
         (config / "cert" / "root.crt").write_bytes(self.authority.certificate)
@@ -139,13 +161,32 @@ class Database:
 
 
 def with_clients() -> dict[str, str]:
-    """The environment of a host that has a new enough pg_dump: the image's own programs, with all that they are linked to."""
+    """The environment of a host that has a new enough pg_dump: the image's own programs, with all that they are linked
+    to.
+    """
     root = CHECKOUT / ".cache" / "postgresql-client"
     if not (root / "bin").exists():
         part = pathlib.Path(tempfile.mkdtemp(dir=CHECKOUT / ".cache"))
-        listed = "cd / && set -- $(ls usr/lib/postgresql/*/bin/pg_dump usr/lib/postgresql/*/bin/pg_dumpall usr/lib/postgresql/*/bin/p*_restore"
-        listed += " usr/lib/postgresql/*/bin/psql) && tar -chf - \"$@\" $(ldd \"$@\" | grep -o '/[^ ]*so[^ ]*' | sort -u | cut -c2-)"
-        command = ["docker", "run", "--rm", "--network=none", "--label", LABEL + "=true", "--entrypoint=sh", IMAGE, "-c", listed]
+        listed = (
+            "cd / && set -- $(ls usr/lib/postgresql/*/bin/pg_dump usr/lib/postgresql/*/bin/pg_dumpall"
+            " usr/lib/postgresql/*/bin/p*_restore"
+        )
+        listed += (
+            ' usr/lib/postgresql/*/bin/psql) && tar -chf - "$@" $(ldd "$@" | grep -o \'/[^ ]*so[^ ]*\' | sort -u | cut'
+            " -c2-)"
+        )
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "--network=none",
+            "--label",
+            LABEL + "=true",
+            "--entrypoint=sh",
+            IMAGE,
+            "-c",
+            listed,
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
             subprocess.run(["tar", "-xf", "-", "-C", str(part)], stdin=run.stdout, check=True)
         (programs,) = part.glob("usr/lib/postgresql/*/bin")
@@ -154,7 +195,9 @@ def with_clients() -> dict[str, str]:
         (part / "bin").mkdir()
         for program in programs.iterdir():
             real, wrapper = root / program.relative_to(part), part / "bin" / program.name
-            place = f"{root / loader.relative_to(part)} --library-path {libraries} --argv0 {root / 'bin' / program.name}"
+            place = (
+                f"{root / loader.relative_to(part)} --library-path {libraries} --argv0 {root / 'bin' / program.name}"
+            )
             wrapper.write_text(f'#!/bin/sh\nexec {place} {real} "$@"\n')
             wrapper.chmod(0o755)
         part.chmod(0o755)
@@ -194,7 +237,9 @@ def folder_of_the_host(server: Server) -> None:
 
 def in_volume(server: Server, source: str) -> None:
     """Have the database's service declare where its data lies."""
-    edit_compose_file(server, r"(?m)^    image: openlmis/postgres:.*\n", rf"\g<0>    volumes:\n      - '{source}:{DATA}'\n")
+    edit_compose_file(
+        server, r"(?m)^    image: openlmis/postgres:.*\n", rf"\g<0>    volumes:\n      - '{source}:{DATA}'\n"
+    )
 
 
 def inventory(server: Server, **values: Any) -> None:

@@ -1,10 +1,12 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A managed host: Debian with sshd, sudo and the Engine's socket, but without the Python libraries that the modules need.
+"""A managed host: Debian with sshd, sudo and the Engine's socket, but without the Python libraries that the modules
+need.
 
-It is a container that shares networks and processes with this machine, so that for the modules it is the Docker host. Nothing of the
-machine itself is changed: users, sudo rules, Python packages and the firewall's programs are the container's.
+It is a container that shares networks and processes with this machine, so that for the modules it is the Docker host.
+Nothing of the machine itself is changed: users, sudo rules, Python packages and the firewall's programs are the
+container's.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ printf '[global]\\nno-index = true\\nfind-links = /wheels\\n' >/etc/pip.conf
 # Or sudo asks a name server for it, which a network namespace may not reach.
 echo "127.0.1.1 $(hostname)" >>/etc/hosts
 mkdir -p /run/sshd
-exec /usr/sbin/sshd -D -e -h /ssh/host -o Port=$SSH_PORT -o ListenAddress=127.0.0.1 -o UseDNS=no -o UsePAM=no -o AuthorizedKeysFile=/etc/ssh/keys/%u
+exec /usr/sbin/sshd -D -e -h /ssh/host -o Port=$SSH_PORT -o ListenAddress=127.0.0.1 -o UseDNS=no -o UsePAM=no \\
+    -o AuthorizedKeysFile=/etc/ssh/keys/%u
 """
 
 
@@ -59,17 +62,34 @@ def build() -> None:
     made = images.digest(base.get(BUILD_LABEL, "").encode(), PACKAGES.encode())
     if (images.labels_of(engine, IMAGE) or {}).get(BUILD_LABEL) == made:
         return
-    install = "apt-get -qq update && apt-get -qq purge -y python3-psycopg2 && apt-get -qq install -y --no-install-recommends " + PACKAGES
-    images.build(engine, IMAGE, images.dockerfile(CONFIG_BASE, made, ["ENV DEBIAN_FRONTEND=noninteractive", "RUN %s >/dev/null" % install]))
+    install = (
+        "apt-get -qq update && apt-get -qq purge -y python3-psycopg2 && apt-get -qq install -y --no-install-recommends "
+        + PACKAGES
+    )
+    images.build(
+        engine,
+        IMAGE,
+        images.dockerfile(CONFIG_BASE, made, ["ENV DEBIAN_FRONTEND=noninteractive", "RUN %s >/dev/null" % install]),
+    )
 
 
 def wheels(requirements: pathlib.Path = CHECKOUT / "requirements-host.txt", *options: str) -> pathlib.Path:
-    """A folder with the libraries that a file of requirements names, for the image's Python: the package index of whoever reaches none."""
+    """A folder with the libraries that a file of requirements names, for the image's Python: the package index of
+    whoever reaches none.
+    """
     folder = CHECKOUT / ".cache" / "wheels" / (requirements.stem + "-" + images.digest(requirements.read_bytes()))
     if not folder.exists():
         partial = folder.with_suffix(".new")
         shutil.rmtree(partial, ignore_errors=True)
-        arguments = ["--quiet", "--only-binary=:all:", "--python-version=3.11", "--dest", str(partial), "--requirement", str(requirements)]
+        arguments = [
+            "--quiet",
+            "--only-binary=:all:",
+            "--python-version=3.11",
+            "--dest",
+            str(partial),
+            "--requirement",
+            str(requirements),
+        ]
         subprocess.run([sys.executable, "-m", "pip", "download", *options, *arguments], check=True)
         partial.rename(folder)
     return folder
@@ -77,7 +97,12 @@ def wheels(requirements: pathlib.Path = CHECKOUT / "requirements-host.txt", *opt
 
 def compose_plugin() -> str:
     """The file of the Compose plugin on this machine."""
-    command = ["docker", "info", "--format", '{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Path}}{{end}}{{end}}']
+    command = [
+        "docker",
+        "info",
+        "--format",
+        '{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Path}}{{end}}{{end}}',
+    ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -88,7 +113,9 @@ class Host:
         self.server, self.folder = server, folder
         (folder / "ssh").mkdir(parents=True)
         for name in ("host", "key"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / name)], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / name)], check=True
+            )
         engine = images.client()
         socket = urllib.parse.urlparse(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")).path
         mounts = {
@@ -139,7 +166,11 @@ class Host:
             "ansible_ssh_private_key_file": str(self.folder / "ssh" / "key"),
             "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
             # The operator's connection has Ansible's faster way, the ordinary user's its usual one.
-            **({"ansible_become_password": SUDO_PASSWORD, "ansible_pipelining": True} if user == OPERATOR else {"ansible_become": False}),
+            **(
+                {"ansible_become_password": SUDO_PASSWORD, "ansible_pipelining": True}
+                if user == OPERATOR
+                else {"ansible_become": False}
+            ),
         }
         openlmis = {
             "openlmis_project_src": str(self.server.project_src),
@@ -151,7 +182,9 @@ class Host:
         }
         return {**ssh, **openlmis, **more}
 
-    def run(self, playbook: str, hosts: dict[str, dict[str, Any]], *arguments: str, programs: pathlib.Path = ANSIBLE) -> Run:
+    def run(
+        self, playbook: str, hosts: dict[str, dict[str, Any]], *arguments: str, programs: pathlib.Path = ANSIBLE
+    ) -> Run:
         """Run a playbook from this checkout against an inventory of these hosts, in this order, without a terminal."""
         inventory = self.folder / "inventory.yml"
         inventory.write_text(yaml.safe_dump({"openlmis": {"hosts": hosts}}, sort_keys=False))

@@ -5,9 +5,9 @@
 
 knock.py FILE PATIENCE PAUSE PATH NAME,KIND,ADDRESS,PORT ...
 
-One thread per door. A door of kind `new` gets a connection for each request; one of kind `kept` sends its requests over one
-connection that it keeps open, however long nothing comes back. Each attempt is one line of JSON: the door's name, when the request
-was sent and when it ended (seconds of the clock), the status or null, the body or what went wrong.
+One thread per door. A door of kind `new` gets a connection for each request; one of kind `kept` sends its requests over
+one connection that it keeps open, however long nothing comes back. Each attempt is one line of JSON: the door's name,
+when the request was sent and when it ended (seconds of the clock), the status or null, the body or what went wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Door(threading.Thread):
         """Knock and write down what came of it."""
         while True:
             status, said = self.knock()
-            line = json.dumps({"door": self.label, "sent": self.sent, "ended": time.time(), "status": status, "said": said})
+            line = json.dumps(
+                {"door": self.label, "sent": self.sent, "ended": time.time(), "status": status, "said": said}
+            )
             self.out.write(line + "\n")
             self.out.flush()
             time.sleep(self.pause)

@@ -51,7 +51,8 @@ class Layout:
     profiles: tuple[str, ...] = ()
     # Components without which the layout would not be one.
     needs: tuple[str, ...] = ()
-    # The site's own services: those that use the database, each with a table <service>.written, and those that do not and stay.
+    # The site's own services: those that use the database, each with a table <service>.written, and those that do not
+    # and stay.
     users: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
@@ -87,7 +88,9 @@ class Layout:
 
 def release_of(env: str) -> str:
     """The release that an .env of the reference distribution pins."""
-    return next(name for name, versions in RELEASES.items() if "OL_REQUISITION_VERSION=" + versions["requisition"] in env)
+    return next(
+        name for name, versions in RELEASES.items() if "OL_REQUISITION_VERSION=" + versions["requisition"] in env
+    )
 
 
 def write_bytes(folder: pathlib.Path, files: Files) -> None:
@@ -150,7 +153,9 @@ def compose_version(files: Files, version: str) -> None:
 
 def restart_always(files: Files) -> None:
     """Every service starts again by itself, but the one that exits."""
-    files["docker-compose.yml"] = re.sub(r"(?m)^    image: .*$", r"\g<0>\n    restart: always", files["docker-compose.yml"])
+    files["docker-compose.yml"] = re.sub(
+        r"(?m)^    image: .*$", r"\g<0>\n    restart: always", files["docker-compose.yml"]
+    )
 
 
 def renamed(files: Files, names: dict[str, str]) -> None:
@@ -169,7 +174,9 @@ def added(files: Files) -> None:
     """A service of the site's own that needs a component."""
     own = "  superset:\n    image: hauptmedia/proftpd\n    depends_on: [%s]\n\n"
     component = re.search(r"(?m)^  (\S*referencedata):$", files["docker-compose.yml"])[1]
-    files["docker-compose.yml"] = files["docker-compose.yml"].replace("\nvolumes:\n", "\n" + own % component + "volumes:\n")
+    files["docker-compose.yml"] = files["docker-compose.yml"].replace(
+        "\nvolumes:\n", "\n" + own % component + "volumes:\n"
+    )
 
 
 def split(files: Files, second: str, services: tuple[str, ...], both: bool = False) -> None:
@@ -200,19 +207,25 @@ def windows(files: Files) -> None:
 
 
 def prepared(files: Files, images: dict[str, str]) -> Files:
-    """What the site's deployment job has made of these files for 3.4, without the collection's code; only what it changes."""
+    """What the site's deployment job has made of these files for 3.4, without the collection's code; only what it
+    changes.
+    """
     versions, result = RELEASES["3.4.0"], {}
     for name, text in files.items():
         changed = text
         for component, version in versions.items():
             variable = component.upper().replace("-", "_")
-            changed = re.sub(r"(?m)^((?:export )?OL_%s_VERSION ?= ?[\"']?)[\w.-]+" % variable, r"\g<1>" + version, changed)
+            changed = re.sub(
+                r"(?m)^((?:export )?OL_%s_VERSION ?= ?[\"']?)[\w.-]+" % variable, r"\g<1>" + version, changed
+            )
             changed = re.sub(r"(openlmis/%s:)[\w.-]+" % component, r"\g<1>" + version, changed)
         for service, image in images.items():
             changed = re.sub(r"(?m)(^  %s:\r?\n    image: )\S+" % re.escape(service), r"\g<1>" + image, changed)
         if name == "docker-compose.yml":
             # Its own way: not where, and not with what, the collection would add it.
-            changed = changed.replace("\nvolumes:", "\n  redis:\n    image: redis:3.2.12\n    restart: always\n\nvolumes:")
+            changed = changed.replace(
+                "\nvolumes:", "\n  redis:\n    image: redis:3.2.12\n    restart: always\n\nvolumes:"
+            )
             changed = changed.replace(" -Dflyway.locations=classpath:db/migration,filesystem:/demo-data", "")
         if changed != text:
             result[name] = changed
@@ -238,10 +251,16 @@ def _angola(files: Files, release: str) -> None:
     mail_password(files, QUOTED)
     files["settings.env"] += "auth.server.clientId=trusted-client\nauth.server.clientSecret=secret\n"
     files[".env"] = files[".env"].replace("OL_REPORT_VERSION=1.1.0", "OL_REPORT_VERSION=1.1.1-SNAPSHOT")
-    split(files, "angola.yml", ("requisition", "report") if "\n  report:" in files["docker-compose.yml"] else ("requisition",))
+    split(
+        files,
+        "angola.yml",
+        ("requisition", "report") if "\n  report:" in files["docker-compose.yml"] else ("requisition",),
+    )
     project_name(files, None)
     files[".env"] += "COMPOSE_FILE=docker-compose.yml:angola.yml"
-    files["docker-compose.yml"] = files["docker-compose.yml"].replace('version: "3.3"\n', 'version: "3.3"\nname: %s\n' % PROJECTS[2])
+    files["docker-compose.yml"] = files["docker-compose.yml"].replace(
+        'version: "3.3"\n', 'version: "3.3"\nname: %s\n' % PROJECTS[2]
+    )
     windows(files)
 
 
@@ -256,7 +275,9 @@ MALAWI_NAMES = {"auth": "mw-auth", "requisition": "mw-requisition", "db": "postg
 UI_IMAGE = "malawi/ui:2.0"
 REF_DISTRO = Layout("ref-distro", lambda files, release: None)
 OF_MALAWI = {"reference-ui": UI_IMAGE}
-MALAWI = Layout("malawi", _malawi, folder=PROJECT, names=MALAWI_NAMES, variables={TARGET_VARIABLE: OF_MALAWI}, images=OF_MALAWI)
+MALAWI = Layout(
+    "malawi", _malawi, folder=PROJECT, names=MALAWI_NAMES, variables={TARGET_VARIABLE: OF_MALAWI}, images=OF_MALAWI
+)
 ANGOLA = Layout("angola", _angola, project=PROJECTS[2])
 JOB = Layout(
     "job",
@@ -286,7 +307,12 @@ def made_of(*changes: Callable[[Files], None]) -> Callable[[Files, str], None]:
 BY_THE_SHELL = {"spring_profiles_active": "production"}
 OWN_UI = "site/ui:2.0"
 SHELL = Layout(
-    "shell", made_of(own.shell), exported=BY_THE_SHELL, variables={"openlmis_compose_environment": BY_THE_SHELL}, needs=("diagnostics",), users=("hapifhir",)
+    "shell",
+    made_of(own.shell),
+    exported=BY_THE_SHELL,
+    variables={"openlmis_compose_environment": BY_THE_SHELL},
+    needs=("diagnostics",),
+    users=("hapifhir",),
 )
 UI = Layout(
     "ui",
@@ -296,12 +322,18 @@ UI = Layout(
     images={"ui": OWN_UI},
 )
 # The files that the job has prepared name the image.
-PREPARED_UI = dataclasses.replace(UI, name="prepared ui", prepared=True, variables={"openlmis_components": {"ui": "reference-ui"}})
+PREPARED_UI = dataclasses.replace(
+    UI, name="prepared ui", prepared=True, variables={"openlmis_components": {"ui": "reference-ui"}}
+)
 REPORTS = Layout("reports", made_of(own.reports), users=("reports",))
 ONE_SHOTS = Layout("one-shots", made_of(own.one_shots), users=("loader",), others=("portal",))
 NESTED = Layout("nested", made_of(own.nested))
 PROFILE = Layout(
-    "profile", made_of(own.profile), profiles=("cce",), variables={"openlmis_compose_environment": {"COMPOSE_PROFILES": "cce"}}, needs=("cce",)
+    "profile",
+    made_of(own.profile),
+    profiles=("cce",),
+    variables={"openlmis_compose_environment": {"COMPOSE_PROFILES": "cce"}},
+    needs=("cce",),
 )
 AGENT = Layout("agent", made_of(own.agent), others=("agent",))
 OWN = (SHELL, UI, PREPARED_UI, REPORTS, ONE_SHOTS, NESTED, PROFILE, AGENT)
@@ -335,4 +367,6 @@ def started_by(layout: Layout, version: str) -> Layout:
     """The same, but that docker-compose of before v2 has started it."""
     stripped = version.startswith("1.20")
     variables = {**layout.variables, "openlmis_discard_container_files": ["ftp"]}
-    return dataclasses.replace(layout, started_by=version, variables=variables, project=PROJECTS[1] if stripped else layout.project)
+    return dataclasses.replace(
+        layout, started_by=version, variables=variables, project=PROJECTS[1] if stripped else layout.project
+    )

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who asks the server for something: a real client in a network of its own, a container, the host. And who sees the gate."""
+"""Who asks the server for something: a real client in a network of its own, a container, the host. And who sees the
+gate.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,11 @@ class Network:
 def free_network() -> ipaddress.IPv4Network:
     """One of the networks that are there for examples, and that this host is not itself in."""
     addresses = json.loads(run("ip", "-json", "-4", "address"))
-    ours = [ipaddress.ip_interface("%(local)s/%(prefixlen)d" % one).network for link in addresses for one in link["addr_info"]]
+    ours = [
+        ipaddress.ip_interface("%(local)s/%(prefixlen)d" % one).network
+        for link in addresses
+        for one in link["addr_info"]
+    ]
     examples = map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
     return next(one for one in examples if not any(one.overlaps(other) for other in ours))
 

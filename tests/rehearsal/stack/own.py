@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What sites add to the reference distribution's files: services of their own, and other ways to start what is there."""
+"""What sites add to the reference distribution's files: services of their own, and other ways to start
+what is there.
+"""
 
 from __future__ import annotations
 
@@ -68,19 +70,25 @@ def with_service(files: Files, text: str) -> None:
 def with_line(files: Files, service: str, line: str) -> None:
     """Give a service one more line, behind its image."""
     pattern = r"(?m)^  %s:\n    image: .*\n" % re.escape(service)
-    files["docker-compose.yml"], count = re.subn(pattern, lambda match: match[0] + "    %s\n" % line, files["docker-compose.yml"])
+    files["docker-compose.yml"], count = re.subn(
+        pattern, lambda match: match[0] + "    %s\n" % line, files["docker-compose.yml"]
+    )
     assert count == 1, service
 
 
 def with_variable(files: Files, service: str, line: str) -> None:
     """Give a service one more line of its environment."""
     pattern = r"(?m)^  %s:\n(?:    .*\n)*?    environment:\n" % re.escape(service)
-    files["docker-compose.yml"], count = re.subn(pattern, lambda match: match[0] + "      %s\n" % line, files["docker-compose.yml"])
+    files["docker-compose.yml"], count = re.subn(
+        pattern, lambda match: match[0] + "      %s\n" % line, files["docker-compose.yml"]
+    )
     assert count == 1, service
 
 
 def shell(files: Files) -> None:
-    """The profile comes from the shell of the job that starts the server, to a component and to a service of the site's own."""
+    """The profile comes from the shell of the job that starts the server, to a component and to a service of the site's
+    own.
+    """
     with_service(files, HAPIFHIR)
     with_variable(files, "auth", "spring_profiles_active: ${spring_profiles_active}")
 

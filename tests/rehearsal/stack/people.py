@@ -128,7 +128,9 @@ LAST = (
 def personal(users: Iterable[Mapping[str, Any]]) -> list[str]:
     """The users' addresses, telephone numbers and names, but for such short or common words as stand in any text."""
     told = [one[key] for one in users for key in ("email", "phonenumber") if one.get(key) and len(one[key]) > 5]
-    return told + [one["username"] for one in users if re.search(r"[^a-z]", one["username"]) and len(one["username"]) > 4]
+    return told + [
+        one["username"] for one in users if re.search(r"[^a-z]", one["username"]) and len(one["username"]) > 4
+    ]
 
 
 def people(count: int = DEFAULT_USERS, seed: int = 34) -> list[Person]:
@@ -190,7 +192,9 @@ def extra_data(person: Person, phone_column: bool) -> dict[str, Any] | None:
 def data_sql(
     count: int = DEFAULT_USERS, seed: int = 34, phone_column: bool = False, without: Collection[str] = ()
 ) -> str:
-    """A psql script that fills a freshly migrated 3.3 database, `without` the schemas of components that are not there."""
+    """A psql script that fills a freshly migrated 3.3 database, `without` the schemas of components that
+    are not there.
+    """
     dice = random.Random(seed + 1)
 
     def new_id() -> str:

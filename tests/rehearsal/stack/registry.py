@@ -86,7 +86,9 @@ class Handler(BaseHTTPRequestHandler):
         kind, content = server.answers[self.path]
         return self.say(200, kind, content, with_body, {"Docker-Content-Digest": digest(content)})
 
-    def say(self, status: int, kind: str, content: bytes, with_body: bool, headers: dict[str, str] | None = None) -> None:
+    def say(
+        self, status: int, kind: str, content: bytes, with_body: bool, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}.items():
             self.send_header(name, value)

@@ -46,9 +46,11 @@ def rows(text: str, status: str) -> list[str]:
 
 
 def offered(text: str, known: Mapping[str, str]) -> dict[str, Any]:
-    """The variables that refusals offer to be pasted; `known` is what the site puts where a message leaves something to be filled in.
+    """The variables that refusals offer to be pasted; `known` is what the site puts where a message leaves something to
+    be filled in.
 
-    Of two values for the same thing the first counts: the second is said to be another way. Raises ValueError for what is no YAML.
+    Of two values for the same thing the first counts: the second is said to be another way. Raises ValueError for what
+    is no YAML.
     """
     found: dict[str, Any] = {}
     for row in rows(text, "refused"):
@@ -78,14 +80,18 @@ def value_at(text: str) -> Any:
 
 
 def filled(name: str, value: Any, known: Mapping[str, str]) -> Any:
-    """A value with what only the site knows where the message has a placeholder: by the key in a mapping, else by the variable's name."""
+    """A value with what only the site knows where the message has a placeholder: by the key in a mapping, else by the
+    variable's name.
+    """
     if isinstance(value, dict):
         return {key: filled(key, one, known) for key, one in value.items()}
     return known.get(name, value) if isinstance(value, str) and PLACEHOLDER.search(value) else value
 
 
 def check(server: Server, variables: Mapping[str, Any]) -> Run:
-    """Run the check with the inventory of README: where the deployment is, its address, an administrator; and these variables."""
+    """Run the check with the inventory of README: where the deployment is, its address, an administrator; and these
+    variables.
+    """
     values = {
         # How this machine is reached.
         "ansible_connection": "local",
@@ -104,8 +110,14 @@ def check(server: Server, variables: Mapping[str, Any]) -> Run:
         return command(asked, "ansible-playbook", "playbooks/upgrade-3.4.yml", "--tags", "check")
 
 
-def rounds(server: Server, known: Mapping[str, str], given: Mapping[str, Any] | None = None, edit: Callable[[], None] = lambda: None) -> Rounds:
-    """Check, set what the messages offer, correct the files as they say (`edit`), and check once more where the first check refused.
+def rounds(
+    server: Server,
+    known: Mapping[str, str],
+    given: Mapping[str, Any] | None = None,
+    edit: Callable[[], None] = lambda: None,
+) -> Rounds:
+    """Check, set what the messages offer, correct the files as they say (`edit`), and check once more where the first
+    check refused.
 
     `given` are variables that say what the operator has decided, such as where prepared files are.
     """

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server's state, saved once and put back again and again; and a picture of a server, to hold two states against each other."""
+"""A server's state, saved once and put back again and again; and a picture of a server, to hold two states against each
+other.
+"""
 
 from __future__ import annotations
 
@@ -155,8 +157,10 @@ select 'setting of ' || coalesce(r.rolname, '-') || ' in ' || coalesce(d.datname
   from pg_db_role_setting left join pg_roles r on r.oid = setrole left join pg_database d on d.oid = setdatabase
   where setdatabase = 0 or d.datname = current_database()
 union all
-select 'database', concat_ws(' ', pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,
-  datallowconn, (select string_agg(item::text, ',' order by item::text) from unnest(datacl) item)) from pg_database where datname = current_database()
+select 'database', concat_ws(' ', pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
+  datconnlimit,
+  datallowconn, (select string_agg(item::text, ',' order by item::text) from unnest(datacl) item))
+    from pg_database where datname = current_database()
 union all
 select 'schema ' || nspname, concat_ws(' ', pg_get_userbyid(nspowner),
   (select string_agg(item::text, ',' order by item::text) from unnest(nspacl) item))
@@ -164,16 +168,19 @@ select 'schema ' || nspname, concat_ws(' ', pg_get_userbyid(nspowner),
 union all
 select 'rights of ' || c.oid::regclass, concat_ws(' ', pg_get_userbyid(relowner), relkind,
   (select string_agg(item::text, ',' order by item::text) from unnest(relacl) item))
-  from pg_class c join pg_namespace n on n.oid = relnamespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+  from pg_class c join pg_namespace n on n.oid = relnamespace where nspname !~ '^pg_'
+    and nspname <> 'information_schema'
 union all
-select 'default rights ' || pg_get_userbyid(defaclrole) || coalesce(defaclnamespace::regnamespace::text, '') || defaclobjtype::text, defaclacl::text
+select 'default rights ' || pg_get_userbyid(defaclrole) || coalesce(defaclnamespace::regnamespace::text,
+  '') || defaclobjtype::text, defaclacl::text
   from pg_default_acl
 union all
 select 'extension ' || extname, extversion from pg_extension
 union all
 select 'sequence ' || schemaname || '.' || sequencename, coalesce(last_value::text, '-') from pg_sequences
 union all
-select 'definition of ' || conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) from pg_constraint where conrelid <> 0
+select 'definition of ' || conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) from pg_constraint
+  where conrelid <> 0
 union all
 select 'definition of ' || schemaname || '.' || indexname, indexdef from pg_indexes where schemaname !~ '^pg_'
 """
@@ -216,8 +223,12 @@ def tables(server: Server) -> dict[str, str]:
     result = {}
     for table, name, columns in found:
         compared = ", ".join('"%s"' % one for one in columns if one not in OTHER_EACH_TIME.get(name, ()))
-        result[table] = compared + " " + server.query(
-            "select count(*) || ':' || coalesce(md5(string_agg(t::text, E'\\n' order by t::text collate \"C\")), '-')"
-            " from (select %s from %s) t" % (compared, table)
-        )[0][0]
+        result[table] = (
+            compared
+            + " "
+            + server.query(
+                "select count(*) || ':' || coalesce(md5(string_agg(t::text, E'\\n' order by t::text collate \"C\")),"
+                " '-') from (select %s from %s) t" % (compared, table)
+            )[0][0]
+        )
     return result

@@ -47,7 +47,9 @@ class Contact(NamedTuple):
 
 
 def bridge_address() -> str:
-    """The host's address on Docker's default bridge, which host and containers both reach; of a remote engine its host's."""
+    """The host's address on Docker's default bridge, which host and containers both reach; of a remote engine its
+    host's.
+    """
     remote = urllib.parse.urlsplit(os.environ.get("DOCKER_HOST", ""))
     if remote.scheme == "tcp" and remote.hostname:
         return remote.hostname
@@ -194,8 +196,8 @@ class Server:
         result = {}
         for (table,) in tables:
             result[table] = self.query(
-                "select count(*) || ':' || coalesce(md5(string_agg(t::text, E'\\n' order by t::text collate \"C\")), '-')"
-                " from %s t" % table
+                "select count(*) || ':' || coalesce(md5(string_agg(t::text, E'\\n' order by t::text collate \"C\")),"
+                " '-') from %s t" % table
             )[0][0]
         return result
 
@@ -212,7 +214,11 @@ class Server:
         }
         images = {tag: one.id for one in self.engine.images.list() for tag in one.tags}
         # A second engine may begin or end beside this server at any moment.
-        volumes = {one.name: one.attrs["CreatedAt"] for one in self.engine.volumes.list() if ENGINE_LABEL not in (one.attrs.get("Labels") or {})}
+        volumes = {
+            one.name: one.attrs["CreatedAt"]
+            for one in self.engine.volumes.list()
+            if ENGINE_LABEL not in (one.attrs.get("Labels") or {})
+        }
         return {
             "containers": containers,
             "files": files,

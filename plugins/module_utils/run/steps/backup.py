@@ -19,7 +19,8 @@ DUMP = "dump"
 
 
 class Backup(Step):
-    """Back up what no migration of the release has touched: a dump of a database that has begun to migrate is no way back.
+    """Back up what no migration of the release has touched: a dump of a database that has begun to migrate is no way
+    back.
 
     Then the backup from before stays the rollback point.
     """
@@ -34,7 +35,8 @@ class Backup(Step):
     def untouched(self) -> bool:
         """Return whether the database is as it was before the run.
 
-        Of a server that was at the release already when the run began only the rest is done: nothing has touched it before the copy.
+        Of a server that was at the release already when the run began only the rest is done: nothing has touched it
+        before the copy.
         """
         at, target = self.context.server["release"], self.context.release["name"]
         begun_at = self.journal.content["run"]["from"] if self.journal.under_way and self.journal.content else at
@@ -63,8 +65,8 @@ class Backup(Step):
         writing += [name for name, one in services if one["uses_database"] and one["status"] == "running"]
         if self.untouched() and writing:
             return (
-                f"{', '.join(writing)} may write to the database; nothing may while a backup is made that the server may be rolled back to."
-                " Run the playbook without --tags: it stops them first."
+                f"{', '.join(writing)} may write to the database; nothing may while a backup is made that the server"
+                " may be rolled back to. Run the playbook without --tags: it stops them first."
             )
         return "" if self.untouched() or self.site["without_way_back"] else self.no_way_back()
 
@@ -74,11 +76,15 @@ class Backup(Step):
         if found.get("proven"):
             return ""
         problems = found.get("problems")
-        why = f"the backup from before them is not whole: {'; '.join(problems)}" if problems else "the journal knows no backup from before them"
+        why = (
+            f"the backup from before them is not whole: {'; '.join(problems)}"
+            if problems
+            else "the journal knows no backup from before them"
+        )
         return (
-            f"Migrations of {self.context.release['name']} are in the database, and {why}. A proven backup from before them is expected, since"
-            f" there is no other way back. Put {self.kept.get('dest', 'it')} back from a copy of yours and run again; or, to go on without a way"
-            " back, run again with openlmis_without_way_back=true."
+            f"Migrations of {self.context.release['name']} are in the database, and {why}. A proven backup from before"
+            f" them is expected, since there is no other way back. Put {self.kept.get('dest', 'it')} back from a copy"
+            " of yours and run again; or, to go on without a way back, run again with openlmis_without_way_back=true."
         )
 
     def intention(self) -> List[str]:
@@ -113,7 +119,9 @@ class Backup(Step):
         return self.site["backup"] != DUMP and self.untouched()
 
     def work(self) -> Dict[str, Any]:
-        """Finish the backup with the deployed files; without anything to back up the way back is an earlier backup, or none."""
+        """Finish the backup with the deployed files; without anything to back up the way back is an earlier backup, or
+        none.
+        """
         if not self.untouched():
             return {**self.kept, "without_way_back": True}
         dest = self.context.told.get("folder") or self.dest
@@ -121,9 +129,17 @@ class Backup(Step):
         self.context.progress.say("copying the deployed files")
         project = self.context.server["project"]
         copies = [
-            {"part": "files", "source": project["src"], "paths": [os.path.relpath(one, project["src"]) for one in project["deployed"]]},
+            {
+                "part": "files",
+                "source": project["src"],
+                "paths": [os.path.relpath(one, project["src"]) for one in project["deployed"]],
+            },
             # What links among them point to elsewhere.
-            {"part": "outside", "source": "/", "paths": [os.path.relpath(one, "/") for one in project["deployed_outside"]]},
+            {
+                "part": "outside",
+                "source": "/",
+                "paths": [os.path.relpath(one, "/") for one in project["deployed_outside"]],
+            },
         ]
         self.manifest = backups.complete(dest, copies, self.told(), self.site["target_files"])
         _removed, problem = backups.prune_around(dest, self.manifest, self.site["backup_keep"])
@@ -146,7 +162,9 @@ class Backup(Step):
             "components": facts["components"],
             "exited": pulled.get("exited", []),
         }
-        return {**told, "database": {"identity": facts["database"]["identity"]}} if self.site["backup"] == DUMP else told
+        return (
+            {**told, "database": {"identity": facts["database"]["identity"]}} if self.site["backup"] == DUMP else told
+        )
 
     def run(self) -> Dict[str, Any]:
         """Do the step; return also where the backup is, so that it can be fetched."""

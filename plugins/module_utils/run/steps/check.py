@@ -42,12 +42,15 @@ class Check(Step):
         return {**found, "nothing_to_do": nothing, "question": self.question(found["server"])}
 
     def look_at_rehearsal_report(self) -> None:
-        """Refuse a rehearsal's report that is none, unless a run is under way: a hint is not worth the upgrade of a server that is offline."""
+        """Refuse a rehearsal's report that is none, unless a run is under way: a hint is not worth the upgrade of a
+        server that is offline.
+        """
         problem = (self.context.run.get("rehearsed") or {}).get("problem")
         if problem and not self.journal.under_way:
             raise OperationError(
-                f"openlmis_rehearsal_report is {problem}; the absolute path on the controller of a rehearsal's report in JSON, with the seconds of"
-                " its steps, is expected. Nothing was changed. Correct it or leave it out, and run again."
+                f"openlmis_rehearsal_report is {problem}; the absolute path on the controller of a rehearsal's report"
+                " in JSON, with the seconds of its steps, is expected. Nothing was changed. Correct it or leave it"
+                " out, and run again."
             )
         if problem:
             self.context.say(f"openlmis_rehearsal_report is {problem}: no step says how much of its time is left")
@@ -56,11 +59,16 @@ class Check(Step):
         """Return what is asked before users are kept out."""
         target = self.context.release["name"]
         what = "gets what is left of its upgrade to" if server["release"] == target else "is upgraded to"
-        return f"{self.site['name']} goes offline now, is backed up to {self.site['backup_dir']} and {what} OpenLMIS {target}."
+        return (
+            f"{self.site['name']} goes offline now, is backed up to {self.site['backup_dir']} and {what} OpenLMIS"
+            f" {target}."
+        )
 
 
 class CheckRollback(Step):
-    """Find out what has to be undone, and whether it may be. Where the database does not answer, the restore asks the same once it is up."""
+    """Find out what has to be undone, and whether it may be. Where the database does not answer, the restore asks the
+    same once it is up.
+    """
 
     name = "check_rollback"
 
@@ -73,7 +81,9 @@ class CheckRollback(Step):
         facts = context.server
         lines: List[str] = []
         if planned["restore"] and not planned["refused"] and not planned["nothing"]:
-            lines = ["The database does not answer; its container is brought up first, and what is in it is looked at then"]
+            lines = [
+                "The database does not answer; its container is brought up first, and what is in it is looked at then"
+            ]
             if facts["database"]["error"] is None:
                 lines = restore.into_place(rollback.restore_options(context, planned), True, context.progress)["lines"]
         if planned["lines"]:

@@ -25,26 +25,36 @@ def firewall(context: Context, state: str, check_mode: bool = False, prove: bool
 
 
 class MaintenanceOn(Step):
-    """Close the firewall to users, and let nothing that is stopped start by itself: after a reboot the firewall is open."""
+    """Close the firewall to users, and let nothing that is stopped start by itself: after a reboot the firewall is
+    open.
+    """
 
     name = "maintenance_on"
     database_optional_in_rollback = True
 
     def reached(self) -> bool:
-        """Return whether users are kept out and nothing would start by itself, or are let in again already by this run."""
+        """Return whether users are kept out and nothing would start by itself, or are let in again
+        already by this run.
+        """
         if MaintenanceOff.name in self.journal.done():
             return MaintenanceOff(self.context).reached()
-        return not firewall(self.context, "present", check_mode=True)["changed"] and not restart.differing(self.context.seen, held=True)
+        return not firewall(self.context, "present", check_mode=True)["changed"] and not restart.differing(
+            self.context.seen, held=True
+        )
 
     def intention(self) -> List[str]:
         """Return what would be closed."""
         return firewall(self.context, "present", check_mode=True)["lines"]
 
     def prepare(self) -> Dict[str, Any]:
-        """Close the firewall. While the old release still runs, containers can be asked whether they reach each other."""
+        """Close the firewall. While the old release still runs, containers can be asked whether they
+        reach each other.
+        """
         self.context.say(*firewall(self.context, "present", prove=True)["lines"])
         if self.site["gate"] == NONE:
-            self.context.say("Users are not kept out (openlmis_gate is none): see to it that nobody works on the server.")
+            self.context.say(
+                "Users are not kept out (openlmis_gate is none): see to it that nobody works on the server."
+            )
         return {}
 
     def site_tasks(self) -> bool:
@@ -64,7 +74,9 @@ class MaintenanceOff(Step):
 
     def reached(self) -> bool:
         """Return whether users are let in and containers start by themselves again."""
-        return not firewall(self.context, "absent", check_mode=True)["changed"] and not restart.differing(self.context.seen, held=False)
+        return not firewall(self.context, "absent", check_mode=True)["changed"] and not restart.differing(
+            self.context.seen, held=False
+        )
 
     def intention(self) -> List[str]:
         """Return that users would be let in."""
@@ -73,7 +85,8 @@ class MaintenanceOff(Step):
     def prepare(self) -> Dict[str, Any]:
         """Note what the database has seen before users work in it, for a rollback and for the report.
 
-        Once an attempt has begun it may have let users in: its note stays, or a rollback would not see what they have done since.
+        Once an attempt has begun it may have let users in: its note stays, or a rollback would not see what they have
+        done since.
         """
         seconds = 0 if self.context.going_back else self.site["count_timeout"]
         note = self.context.state(f"activity-{self.journal.run_id}.json")

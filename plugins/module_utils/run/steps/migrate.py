@@ -18,7 +18,9 @@ LIMITS = {"lock_timeout": 30, "statement_timeout": 900}
 
 
 class MigrateContactDetails(Step):
-    """Copy with nobody writing: the service that takes the details over is stopped, and so is what ran with a temporary setting."""
+    """Copy with nobody writing: the service that takes the details over is stopped, and so is what ran with a temporary
+    setting.
+    """
 
     name = "migrate_contact_details"
 
@@ -32,8 +34,8 @@ class MigrateContactDetails(Step):
         if not unmigrated:
             return ""
         return (
-            f"{', '.join(unmigrated)} lacks migrations of {self.context.release['name']}; none may be missing when contact details are copied."
-            " Run the playbook without --tags: it waits for them."
+            f"{', '.join(unmigrated)} lacks migrations of {self.context.release['name']}; none may be missing when"
+            " contact details are copied. Run the playbook without --tags: it waits for them."
         )
 
     def owner(self) -> List[str]:
@@ -44,8 +46,9 @@ class MigrateContactDetails(Step):
     def intention(self) -> List[str]:
         """Return how many users' details would be copied."""
         return [
-            f"Would stop {', '.join(self.owner())} and copy the contact details of {self.context.server['database']['users']} users when"
-            f" {self.context.release['contact_details_owner']} has made its tables."
+            f"Would stop {', '.join(self.owner())} and copy the contact details of"
+            f" {self.context.server['database']['users']} users when {self.context.release['contact_details_owner']}"
+            " has made its tables."
         ]
 
     def work(self) -> Dict[str, Any]:
@@ -64,17 +67,18 @@ class MigrateContactDetails(Step):
         return {name: copy[name] for name in KEPT}
 
     def refuse_what_is_not_understood(self, copy: Dict[str, Any]) -> None:
-        """Raise OperationError for differing details that were there before the first copy: nobody can have edited anything there yet.
+        """Raise OperationError for differing details that were there before the first copy: nobody can have edited
+        anything there yet.
 
-        Unless the server was at the release when the run began, and users have worked there since. After a refusal the operator has seen
-        the users: the next attempt keeps them as asked.
+        Unless the server was at the release when the run began, and users have worked there since. After a refusal the
+        operator has seen the users: the next attempt keeps them as asked.
         """
         attempts = [one for one in self.journal.steps if one["step"] == self.name]
         begun_at = (self.journal.content or {}).get("run", {}).get("from")
         if copy["kept"] and len(attempts) == 1 and begun_at != self.context.release["name"]:
             raise OperationError(
-                f"{copy['kept']} users had contact details in the notification service that differ from the reference data (ids"
-                f" {', '.join(copy['kept_users'])}); none is expected before the first copy. They were kept, everybody else was copied, and"
-                " notification is stopped. Look at these users; then run again, with openlmis_on_existing=update to take the reference data's,"
-                " or unchanged to leave them."
+                f"{copy['kept']} users had contact details in the notification service that differ from the reference"
+                f" data (ids {', '.join(copy['kept_users'])}); none is expected before the first copy. They were kept,"
+                " everybody else was copied, and notification is stopped. Look at these users; then run again, with"
+                " openlmis_on_existing=update to take the reference data's, or unchanged to leave them."
             )

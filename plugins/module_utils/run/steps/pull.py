@@ -27,13 +27,19 @@ class Pull(Step):
         return [f"Would fetch {', '.join(missing)}."] if missing else []
 
     def work(self) -> Dict[str, Any]:
-        """Fetch, name and keep images. One that a container runs is never fetched: a moving tag such as the database's must not change under the data."""
+        """Fetch, name and keep images. One that a container runs is never fetched: a moving tag such as the database's
+        must not change under the data.
+        """
         facts, client = self.context.server, self.context.seen.client
         images.pull(client, facts["images_to_pull"], self.context.progress)
         images.name_built(client, facts["built_images"])
         images.keep(client, facts["running_images"], f"before-{self.journal.run_id}")
         # What ran before is what the first of a run's pulls saw.
-        seen = {"images": facts["running_images"], "answers": self.context.told.get("answers", {}), "exited": facts["exited"]}
+        seen = {
+            "images": facts["running_images"],
+            "answers": self.context.told.get("answers", {}),
+            "exited": facts["exited"],
+        }
         self.context.forget()
         return self.journal.data(self.name, first=True) or seen
 
@@ -43,6 +49,7 @@ class Pull(Step):
         if not missing:
             return ""
         return (
-            f"{', '.join(missing)} is not on this host after it was fetched; every image of {self.context.release['name']} is expected before"
-            " users are kept out. Load it with `docker pull` or `docker load` and run again."
+            f"{', '.join(missing)} is not on this host after it was fetched; every image of"
+            f" {self.context.release['name']} is expected before users are kept out. Load it with `docker pull` or"
+            " `docker load` and run again."
         )

@@ -17,7 +17,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.wait
 
 
 def rehearsing(context: Context) -> Journal:
-    """Return who rehearses, from the first container that is removed to the report: the run's own journal begins with its upgrade only."""
+    """Return who rehearses, from the first container that is removed to the report: the run's own journal begins with
+    its upgrade only.
+    """
     return Journal(context.state("rehearsing.json"), UPGRADE, context.run, not context.check_mode)
 
 
@@ -30,7 +32,14 @@ class Begin(Step):
         """Note it; raise OperationError when somebody else does."""
         journal = rehearsing(self.context)
         journal.require_sound()
-        params = {**self.context.run, "step": "restore_copy", "phase": UPGRADE, "plan": [], "run": {}, "path": journal.path}
+        params = {
+            **self.context.run,
+            "step": "restore_copy",
+            "phase": UPGRADE,
+            "plan": [],
+            "run": {},
+            "path": journal.path,
+        }
         journal.save(journals.started(journal.content, params, now()))
         return {}
 
@@ -51,7 +60,8 @@ class Over(Step):
         except OperationError as error:
             self.context.say(
                 f"warning   {journal.path} still says that somebody rehearses: {error}",
-                "The next rehearsal from this controller sees that this one is gone; from another one run it with openlmis_take_over=true.",
+                "The next rehearsal from this controller sees that this one is gone; from another one run it with"
+                " openlmis_take_over=true.",
             )
         return {}
 

@@ -15,7 +15,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.step impor
 
 
 def write(context: Context, finding: str = "", failure: Optional[List[str]] = None) -> Dict[str, Any]:
-    """Write the report and say it. What the run has come to does not depend on it: one that cannot be written is said, and no more."""
+    """Write the report and say it. What the run has come to does not depend on it: one that cannot be written is said,
+    and no more.
+    """
     seen: Dict[str, Any] = {}
     try:
         seen = context.server
@@ -39,7 +41,11 @@ def write(context: Context, finding: str = "", failure: Optional[List[str]] = No
         context.say("\n", *error.facts.get("lines", failure or []), f"warning   No report: {error}")
     reports = [made[kind] for kind in ("html", "json") if made.get(kind)]
     directory = context.told.get("report_dir")
-    names = {path: f"{directory}/{context.site['name']}-{made['run']}{path[path.rindex('.'):]}" for path in reports if directory}
+    names = {
+        path: f"{directory}/{context.site['name']}-{made['run']}{path[path.rindex('.') :]}"
+        for path in reports
+        if directory
+    }
     context.say(*(f"          {dest} on the controller" for dest in names.values() if dest.endswith(".html")))
     return {"fetch": [{"src": path, "dest": dest} for path, dest in names.items()]}
 
@@ -57,7 +63,9 @@ class Report(Step):
         journal.require_sound()
         if journal.content is not None:
             outcome = "rolled back" if context.going_back else "upgraded"
-            journal.save(journals.finished(journal.content, {**context.run, "outcome": outcome, "path": journal.path}, now()))
+            journal.save(
+                journals.finished(journal.content, {**context.run, "outcome": outcome, "path": journal.path}, now())
+            )
         context.changed = True
         return write(context)
 
@@ -68,7 +76,9 @@ class Failed(Step):
     name = "failed"
 
     def run(self) -> Dict[str, Any]:
-        """Note why the step did not end, where it is the run that failed and not something beside it, such as a check."""
+        """Note why the step did not end, where it is the run that failed and not something beside it,
+        such as a check.
+        """
         context, journal = self.context, self.journal
         finding = journals.plain(reason(context.told["failed"]))
         # Prepared files that are not there any more must not hide what there is to tell.
@@ -90,7 +100,10 @@ class Failed(Step):
         else:
             context.say("\n", *lines)
         first = lines[0].partition("FAILED")[2].strip() or lines[0]
-        return {**result, "sentence": f"{first} What was found, the server's state, and the commands to go on and back stand above."}
+        return {
+            **result,
+            "sentence": f"{first} What was found, the server's state, and the commands to go on and back stand above.",
+        }
 
     def unseen(self, finding: str, lines: List[str]) -> Dict[str, Any]:
         """Write the report of a server that cannot be looked at."""
@@ -99,7 +112,9 @@ class Failed(Step):
 
 
 def reason(failed: Mapping[str, Any]) -> str:
-    """Return why a task has failed. Of a command Ansible says only that its return code is not zero, of a loop only that an item failed."""
+    """Return why a task has failed. Of a command Ansible says only that its return code is not zero, of a loop only
+    that an item failed.
+    """
     items = [one for one in failed.get("results") or [] if isinstance(one, dict) and one.get("failed")]
     said = [one.get("msg") for one in items] + (failed.get("stderr_lines") or [])[-1:] + [failed.get("msg")]
     return next((str(one) for one in said if one), "no reason was given")

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What must come first where a run was cut off, before anything is read or asked: take over the run, keep users out again."""
+"""What must come first where a run was cut off, before anything is read or asked: take over the run, keep users out
+again.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,16 @@ PAUSE = 0.5  # seconds between two looks at a process
 
 
 class Resume(Step):
-    """Find out which run is under way, written again where its journal was lost, and have the server as that run left it."""
+    """Find out which run is under way, written again where its journal was lost, and have the server as that run left
+    it.
+    """
 
     name = "resume"
 
     def run(self) -> Dict[str, Any]:
-        """Take over the run; return whether it is C(under_way), its C(journal), and whether the site's own tasks have to keep users out."""
+        """Take over the run; return whether it is C(under_way), its C(journal), and whether the site's own tasks have
+        to keep users out.
+        """
         context = self.context
         if not context.check_mode:
             self.wait_for_process()
@@ -48,15 +54,28 @@ class Resume(Step):
         if keep_out:
             self.keep_out()
         tasks = keep_out and self.site["gate"] not in (FIREWALL, NONE)
-        return {"site_tasks": tasks, "under_way": self.journal.under_way, "journal": self.journal.content if self.journal.under_way else None}
+        return {
+            "site_tasks": tasks,
+            "under_way": self.journal.under_way,
+            "journal": self.journal.content if self.journal.under_way else None,
+        }
 
     def wait_for_process(self) -> None:
-        """Wait until the process of a step has ended that goes on without its controller; it notes the end by itself."""
-        while self.journal.steps and not self.journal.steps[-1]["finished"] and process.is_alive(self.journal.steps[-1].get("process")):
+        """Wait until the process of a step has ended that goes on without its controller; it notes the
+        end by itself.
+        """
+        while (
+            self.journal.steps
+            and not self.journal.steps[-1]["finished"]
+            and process.is_alive(self.journal.steps[-1].get("process"))
+        ):
             entry = self.journal.steps[-1]
             # Nobody waits for a controller that works on the run: that is refused at once.
             journals.held(self.journal.content, self.context.run["holder"], self.context.run["take_over"])
-            self.context.progress.say(f"waiting for process {entry['process']['pid']} of this host, which still works at the step {entry['step']}")
+            self.context.progress.say(
+                f"waiting for process {entry['process']['pid']} of this host, which still works at the step"
+                f" {entry['step']}"
+            )
             time.sleep(PAUSE)
             self.journal.load()
 
@@ -65,18 +84,24 @@ class Resume(Step):
         working = containers.all_of_ours(compose.docker_client())
         if working:
             raise OperationError(
-                f"{', '.join(one.name for one in working)} still works for the controller that started the run. Wait until it has ended"
-                " (`docker wait`), or remove it, and run again."
+                f"{', '.join(one.name for one in working)} still works for the controller that started the run. Wait"
+                " until it has ended (`docker wait`), or remove it, and run again."
             )
 
     def claim(self) -> Dict[str, Any]:
-        """Look at the server and make the run under way this controller's; return what there is to tell of how it was found.
+        """Look at the server and make the run under way this controller's; return what there is to tell of how it was
+        found.
 
-        A rollback also looks where Compose cannot read the deployed files: by those of the backup, which it puts back after the question.
+        A rollback also looks where Compose cannot read the deployed files: by those of the backup, which it puts back
+        after the question.
         """
         context, journal, site = self.context, self.journal, self.site
         back = context.going_back
-        more = {"look_by_backup": site["rollback_backup"], "look_by_backup_in": site["backup_dir"], "target_files": None} if back else {}
+        more = (
+            {"look_by_backup": site["rollback_backup"], "look_by_backup_in": site["backup_dir"], "target_files": None}
+            if back
+            else {}
+        )
         facts = context.look(0, **more)[1]
         left = traces.traces(facts["project"]["src"], site["backup_dir"], context.module.get_bin_path)
         content, lost = journal.content, journal.damaged
@@ -107,12 +132,15 @@ class Resume(Step):
         self.context.say(told["lost"])
         if told["recovered"]:
             self.context.say(
-                f"Run {self.journal.run_id} had begun and has no journal: it {'would be' if self.context.check_mode else 'was'} written again"
-                " from the backup, the kept images and the state of this server."
+                f"Run {self.journal.run_id} had begun and has no journal: it"
+                f" {'would be' if self.context.check_mode else 'was'} written again from the backup, the kept images"
+                " and the state of this server."
             )
 
     def keep_out(self) -> None:
-        """Keep users out again where a reboot has let them in, and have the database run again where one has stopped it."""
+        """Keep users out again where a reboot has let them in, and have the database run again where one has stopped
+        it.
+        """
         context = self.context
         context.say(*firewall(context, "present")["lines"])
         if context.check_mode:
@@ -126,14 +154,20 @@ class Resume(Step):
 
 
 class Ways(Step):
-    """Leave the commands to resume and to roll back on the host, before the window opens: a lost connection prints nothing."""
+    """Leave the commands to resume and to roll back on the host, before the window opens: a lost connection prints
+    nothing.
+    """
 
     name = "ways"
 
     def run(self) -> Dict[str, Any]:
         """Write and say them."""
         commands, path = self.context.run["commands"], self.context.state("ways.txt")
-        back = f"  to roll back: {commands['rollback']}" if commands.get("rollback") else "  nothing else: a rollback is finished"
+        back = (
+            f"  to roll back: {commands['rollback']}"
+            if commands.get("rollback")
+            else "  nothing else: a rollback is finished"
+        )
         lines = [
             "If this run stops, or the connection to it is lost, on the controller",
             f"  to go on:     {commands['resume']}",

@@ -31,7 +31,9 @@ def release(context: Context) -> Optional[str]:
 
 def components(context: Context) -> List[Dict[str, Any]]:
     """Return the components of before."""
-    return rollback.components_before(context.server, context.release, context.site["migrations"], manifest(context) or None)
+    return rollback.components_before(
+        context.server, context.release, context.site["migrations"], manifest(context) or None
+    )
 
 
 def plan(context: Context, journal: Any = None) -> Dict[str, Any]:
@@ -75,7 +77,9 @@ def put_files_back(context: Context, planned: Mapping[str, Any]) -> List[str]:
 
 
 class Restore(Step):
-    """Put everything back. Each part finds out by itself what is left to do: ended at any point, it is run again from the top."""
+    """Put everything back. Each part finds out by itself what is left to do: ended at any point, it is run again from
+    the top.
+    """
 
     name = "restore"
     database_optional_in_rollback = True
@@ -85,7 +89,9 @@ class Restore(Step):
         return ["Would do what was said above:", *plan(self.context)["lines"]]
 
     def work(self) -> Dict[str, Any]:
-        """Begin with the database: what it refuses leaves everything as it is, so that the upgrade may also be resumed."""
+        """Begin with the database: what it refuses leaves everything as it is, so that the upgrade may
+        also be resumed.
+        """
         context = self.context
         planned = plan(context)
         self.release, restored = planned["release"], {}
@@ -102,7 +108,12 @@ class Restore(Step):
         context.look()
         self.run_changes = {"database": context.server["database"]["identity"]}
         counts = {key: restored.get(key, 0) for key in ("tables", "rows", "hashed")}
-        told = {"backup": planned["backup"], "files": files, "kept_as": restored.get("kept_as"), "activity": restored.get("activity", {})}
+        told = {
+            "backup": planned["backup"],
+            "files": files,
+            "kept_as": restored.get("kept_as"),
+            "activity": restored.get("activity", {}),
+        }
         return {**told, **counts}
 
     def shortfall(self) -> str:
@@ -111,6 +122,7 @@ class Restore(Step):
         if found == self.release:
             return ""
         return (
-            f"The database's histories are those of {found or 'no release'}; those of {self.release} are expected after the restore. Look for"
-            " what writes to the database (a component that somebody started), stop it and run again."
+            f"The database's histories are those of {found or 'no release'}; those of {self.release} are expected after"
+            " the restore. Look for what writes to the database (a component that somebody started), stop it and run"
+            " again."
         )

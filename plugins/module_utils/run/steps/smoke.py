@@ -26,12 +26,20 @@ class SmokeTest(Step):
         return [f"Would check {self.site['base_url']}; nothing was checked."]
 
     def work(self) -> Dict[str, Any]:
-        """Run every check. Back at the release as it was found, with contact details still missing, profiles cannot be viewed."""
+        """Run every check. Back at the release as it was found, with contact details still missing, profiles cannot be
+        viewed.
+        """
         context = self.context
         profiles = context.site["smoke_test_profiles"]
         if context.going_back and rollback.release(context) == context.release["name"]:
             profiles = 0
-        options = {**context.site, **TIMES, "components": components(context), "contact_details": not context.going_back, "profiles": profiles}
+        options = {
+            **context.site,
+            **TIMES,
+            "components": components(context),
+            "contact_details": not context.going_back,
+            "profiles": profiles,
+        }
         result = smoke.test(options, False, context.module.no_log_values.add)
         context.say(result["msg"])
         return {"results": result["results"]}

@@ -17,7 +17,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.main
 
 
 class Start(Step):
-    """Start the services that hold data, and when the database accepts connections everything: the components migrate their schemas."""
+    """Start the services that hold data, and when the database accepts connections everything: the components migrate
+    their schemas.
+    """
 
     name = "start"
 
@@ -33,15 +35,18 @@ class Start(Step):
         if self.context.going_back or not other:
             return ""
         return (
-            f"Compose renders {', '.join(other)}; the images of {self.context.release['name']} are expected before anything is started. Run the"
-            " playbook without --tags: it changes the versions first."
+            f"Compose renders {', '.join(other)}; the images of {self.context.release['name']} are expected before"
+            " anything is started. Run the playbook without --tags: it changes the versions first."
         )
 
     def intention(self) -> List[str]:
         """Return what would be started."""
         late = self.disordered()
         more = f" with out-of-order migration for {', '.join(late)}" if late else ""
-        return [f"Would start {', '.join(self.context.services('started_first'))}, and when the database accepts connections the rest{more}."]
+        return [
+            f"Would start {', '.join(self.context.services('started_first'))}, and when the database accepts"
+            f" connections the rest{more}."
+        ]
 
     def work(self) -> Dict[str, Any]:
         """Start in two parts. Components die when they start before the database does, and nothing restarts them."""
@@ -53,7 +58,9 @@ class Start(Step):
             said = running.up(context.seen, kept, restarts, context.progress)
             # One that ran already was seen to accept connections, and nothing has stopped it since.
             name = facts["database"].get("container_name")
-            untouched = name is not None and any(re.search(rf"Container {re.escape(name)} +Running", line) for line in said)
+            untouched = name is not None and any(
+                re.search(rf"Container {re.escape(name)} +Running", line) for line in said
+            )
             if not (untouched or (name is None and not context.going_back)):
                 context.progress.say("waiting until the database accepts connections")
                 context.look()

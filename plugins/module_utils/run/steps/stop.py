@@ -15,25 +15,35 @@ AWAKE = ("running", "restarting", "paused")
 
 
 class Stop(Step):
-    """Remove the containers of components, UI, nginx and consul, as C(docker-compose down) of the published procedure does.
+    """Remove the containers of components, UI, nginx and consul, as C(docker-compose down) of the published procedure
+    does.
 
-    The services that may hold data in their containers stay; what else uses the database is stopped and keeps its container.
+    The services that may hold data in their containers stay; what else uses the database is stopped and keeps its
+    container.
     """
 
     name = "stop"
     database_optional_in_rollback = True
 
     def removed(self) -> List[str]:
-        """Return the services whose containers are to go. Once the backup is verified, or the restore done, only those of the other release."""
+        """Return the services whose containers are to go. Once the backup is verified, or the restore done, only those
+        of the other release.
+        """
         past = {"backup", "restore"} & set(self.journal.done())
         services = self.look()["services"].items()
-        return [name for name, one in services if one["stopped_for_upgrade"] and one["container"] and (one["stale"] or not past)]
+        return [
+            name
+            for name, one in services
+            if one["stopped_for_upgrade"] and one["container"] and (one["stale"] or not past)
+        ]
 
     def paused(self) -> List[str]:
         """Return the services that use the database without being a component, and run."""
         if {"backup", "restore"} & set(self.journal.done()):
             return []
-        return [name for name, one in self.look()["services"].items() if one["uses_database"] and one["status"] in AWAKE]
+        return [
+            name for name, one in self.look()["services"].items() if one["uses_database"] and one["status"] in AWAKE
+        ]
 
     def reached(self) -> bool:
         """Return whether nothing is left to be stopped."""
@@ -49,8 +59,16 @@ class Stop(Step):
     def work(self) -> Dict[str, Any]:
         """Stop what uses the database before the components, which it may need to end well."""
         seen, services = self.context.seen, self.look()["services"].items()
-        running.stop(seen, [name for name, one in services if one["uses_database"] and one["status"] in AWAKE], self.context.progress)
-        running.remove(seen, [name for name, one in services if one["stopped_for_upgrade"] and one["container"]], self.context.progress)
+        running.stop(
+            seen,
+            [name for name, one in services if one["uses_database"] and one["status"] in AWAKE],
+            self.context.progress,
+        )
+        running.remove(
+            seen,
+            [name for name, one in services if one["stopped_for_upgrade"] and one["container"]],
+            self.context.progress,
+        )
         self.context.forget()
         return {}
 
@@ -60,6 +78,6 @@ class Stop(Step):
         if not left:
             return ""
         return (
-            f"{', '.join(left)} still has a container, or runs, while the server is offline. Something else starts them (a cron job, a"
-            " deployment): stop it and run again."
+            f"{', '.join(left)} still has a container, or runs, while the server is offline. Something else starts them"
+            " (a cron job, a deployment): stop it and run again."
         )

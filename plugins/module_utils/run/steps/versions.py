@@ -44,7 +44,8 @@ class SetVersions(Step):
         if self.reached():
             return ""
         return (
-            f"After the change Compose still renders {', '.join(self.stale()) or 'no wrong image'} and there remains to be changed:"
-            f" {', '.join(left) or 'nothing'}. The images of {self.context.release['name']} are expected. The components are stopped."
-            " Find with `docker compose config` where the versions are set, change them there and run again."
+            f"After the change Compose still renders {', '.join(self.stale()) or 'no wrong image'} and there remains to"
+            f" be changed: {', '.join(left) or 'nothing'}. The images of {self.context.release['name']} are expected."
+            " The components are stopped. Find with `docker compose config` where the versions are set, change them"
+            " there and run again."
         )

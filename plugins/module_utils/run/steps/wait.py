@@ -19,7 +19,9 @@ def components(context: Context) -> List[Dict[str, Any]]:
 
 
 def options(context: Context, ended_before: List[str], **more: Any) -> Dict[str, Any]:
-    """Return the options of the wait. What had ended before the run was begun, for whatever reason, is not waited for."""
+    """Return the options of the wait. What had ended before the run was begun, for whatever reason, is
+    not waited for.
+    """
     services = context.server["services"].items()
     lasting = [name for name, one in services if not one["one_shot"] and name not in ended_before]
     # A job of the site's own ends when it has done what it is for.

@@ -35,7 +35,11 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_task_start(self, task, is_conditional) -> None:
         """Called before each task; what comes after the site's own tasks belongs to a step that has begun."""
-        if task.action != "openlmis.operations.run_step" or task.args["step"] != self.step or task.args.get("part") == "end":
+        if (
+            task.action != "openlmis.operations.run_step"
+            or task.args["step"] != self.step
+            or task.args.get("part") == "end"
+        ):
             return
         self.left -= 1
         if self.left == 0:

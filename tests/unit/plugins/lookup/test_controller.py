@@ -19,11 +19,17 @@ from ansible_collections.openlmis.operations.plugins.lookup import controller
     [
         ("@vars.yml", ["@vars.yml"]),
         ("openlmis_confirm=false openlmis_backup_dir='/a b'", ["openlmis_confirm=false openlmis_backup_dir='/a b'"]),
-        ("openlmis_admin_password=hunter2 openlmis_confirm=false", ["openlmis_admin_password=... openlmis_confirm=false"]),
+        (
+            "openlmis_admin_password=hunter2 openlmis_confirm=false",
+            ["openlmis_admin_password=... openlmis_confirm=false"],
+        ),
         ("site_note=hunter2 ansible_become_pass=hunter2", ["site_note=... ansible_become_pass=..."]),
         ("{openlmis_admin_password: hunter2}", ["openlmis_admin_password=..."]),
         ("{openlmis_confirm: false, site: {deep: [hunter2]}}", ['{"openlmis_confirm": false}', "site=..."]),
-        ('{"openlmis_client_secret": "hunter2", "openlmis_serial": 1}', ['{"openlmis_serial": 1}', "openlmis_client_secret=..."]),
+        (
+            '{"openlmis_client_secret": "hunter2", "openlmis_serial": 1}',
+            ['{"openlmis_serial": 1}', "openlmis_client_secret=..."],
+        ),
         ('{"openlmis_images": {"ui": "site/ui:2"}}', ['{"openlmis_images": {"ui": "site/ui:2"}}']),
         ("{openlmis_compose_environment: {TOKEN: hunter2}}", ["openlmis_compose_environment=..."]),
         ("openlmis_base_url=https://ann:hunter2@lmis.example.org", ["openlmis_base_url=..."]),
@@ -40,26 +46,35 @@ def test_only_values_that_are_known_to_be_harmless_are_shown(given, shown):
 
 def test_every_secret_of_the_argument_specs_is_known():
     assert {"openlmis_confirm", "openlmis_hosts", "openlmis_target_files", "openlmis_take_over"} < controller.harmless()
-    assert [name for name in controller.harmless() if "password" in name or "secret" in name or "environment" in name] == []
+    assert [
+        name for name in controller.harmless() if "password" in name or "secret" in name or "environment" in name
+    ] == []
 
 
 def test_the_command_keeps_what_every_run_needs_and_drops_what_was_meant_once():
     arguments = {
-        "subset": "lmis", "become": True, "connection": "ssh", "tags": ["check"], "check": True, "vault_ids": ["prod@ask"],
+        "subset": "lmis",
+        "become": True,
+        "connection": "ssh",
+        "tags": ["check"],
+        "check": True,
+        "vault_ids": ["prod@ask"],
         "extra_vars": ("openlmis_confirm=false", "db_password=x"),
     }
-    assert controller.command_line(arguments, "up grade.yml", "/opt/my site", ["inventory.yml"]) == (
-        "cd '/opt/my site' && ansible-playbook --inventory inventory.yml --limit lmis --vault-id prod@ask --become"
+    assert (
+        controller.command_line(arguments, "up grade.yml", "/opt/my site", ["inventory.yml"])
+        == "cd '/opt/my site' && ansible-playbook --inventory inventory.yml --limit lmis --vault-id prod@ask --become"
         " --extra-vars openlmis_confirm=false --extra-vars db_password=... 'up grade.yml'"
     )
 
 
-@pytest.mark.parametrize(
-    ("servers", "limit"), [(["lmis"], "region"), (["lmis", "other"], "lmis"), (None, "region")]
-)
+@pytest.mark.parametrize(("servers", "limit"), [(["lmis"], "region"), (["lmis", "other"], "lmis"), (None, "region")])
 def test_only_the_server_that_asks_is_rolled_back(servers, limit):
     variables = {"inventory_hostname": "lmis", "ansible_play_hosts_all": servers}
-    assert controller.only_this_server({"subset": "region", "become": True}, variables) == {"subset": limit, "become": True}
+    assert controller.only_this_server({"subset": "region", "become": True}, variables) == {
+        "subset": limit,
+        "become": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -88,7 +103,12 @@ def test_a_process_is_known_by_its_number_and_its_beginning():
 
 
 def test_a_run_is_free_when_its_process_on_this_controller_is_gone_and_never_because_of_one_elsewhere():
-    me = {"host": socket.gethostname(), "user": "operator", "pid": os.getpid(), "started": controller.started(os.getpid())}
+    me = {
+        "host": socket.gethostname(),
+        "user": "operator",
+        "pid": os.getpid(),
+        "started": controller.started(os.getpid()),
+    }
     assert not controller.is_gone(me)
     assert controller.is_gone({**me, "started": me["started"] - 1})
     assert not controller.is_gone({**me, "started": me["started"] - 1, "host": "office"})
@@ -97,8 +117,12 @@ def test_a_run_is_free_when_its_process_on_this_controller_is_gone_and_never_bec
 
 def test_what_the_lookup_tells(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(controller, "CLIARGS", {"args": ("upgrade-3.4.yml",), "inventory": ("inventory.yml",), "check": True})
-    (told,) = lookup_loader.get("openlmis.operations.controller").run([], {"inventory_hostname": "lmis", "ansible_play_hosts_all": ["lmis", "other"]})
+    monkeypatch.setattr(
+        controller, "CLIARGS", {"args": ("upgrade-3.4.yml",), "inventory": ("inventory.yml",), "check": True}
+    )
+    (told,) = lookup_loader.get("openlmis.operations.controller").run(
+        [], {"inventory_hostname": "lmis", "ansible_play_hosts_all": ["lmis", "other"]}
+    )
     assert set(told) == {"holder", "commands", "rehearsed"}
     assert not controller.is_gone(told["holder"])
     assert told["commands"] == {
@@ -110,7 +134,13 @@ def test_what_the_lookup_tells(tmp_path, monkeypatch):
 
 
 def test_a_step_of_a_rehearsal_has_every_time_that_it_took(tmp_path):
-    steps = [{"step": "wait", "seconds": 61.5}, {"step": "backup", "seconds": None}, {"name": "outlook"}, "?", {"step": "wait", "seconds": 7}]
+    steps = [
+        {"step": "wait", "seconds": 61.5},
+        {"step": "backup", "seconds": None},
+        {"name": "outlook"},
+        "?",
+        {"step": "wait", "seconds": 7},
+    ]
     steps += [{"step": "stop", "seconds": value} for value in (True, "3", -1, float("nan"))]
     (tmp_path / "report.json").write_text(json.dumps({"steps": steps}))
     assert controller.rehearsed(str(tmp_path / "report.json")) == {"seconds": {"wait": [61.5, 7]}, "problem": ""}

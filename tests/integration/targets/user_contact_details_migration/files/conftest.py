@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A database per test on a real server, and the module run on it as Ansible runs it: a process of its own that is given JSON."""
+"""A database per test on a real server, and the module run on it as Ansible runs it: a process of its own that is given
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ sys.path.insert(0, str(COLLECTIONS))
 sys.path.insert(0, str(HERE.parents[1] / "setup_postgresql" / "files"))
 
 import postgresql_server  # noqa: E402
-from ansible_collections.openlmis.operations.plugins.modules import user_contact_details_migration as module  # noqa: E402
+from ansible_collections.openlmis.operations.plugins.modules import (  # noqa: E402
+    user_contact_details_migration as module,
+)
 
 
 class Process:
@@ -152,20 +156,26 @@ class Database:
             psycopg2.extras.execute_values(cursor, "INSERT INTO notification.user_contact_details VALUES %s", details)
 
     def has_phone_number(self) -> bool:
-        return bool(self.execute(
-            "SELECT 1 FROM information_schema.columns WHERE table_schema = 'referencedata' AND column_name = 'phonenumber'"
-        ))  # fmt: skip
+        return bool(
+            self.execute(
+                "SELECT 1 FROM information_schema.columns"
+                " WHERE table_schema = 'referencedata' AND column_name = 'phonenumber'"
+            )
+        )
 
     def details(self) -> set[Details]:
         """All rows of the target."""
         rows = self.execute(
-            "SELECT referencedatauserid::text, phonenumber, allownotify, email, emailverified FROM notification.user_contact_details"
+            "SELECT referencedatauserid::text, phonenumber, allownotify, email, emailverified FROM"
+            " notification.user_contact_details"
         )
         assert len(rows) == len(set(rows))
         return {Details(*row) for row in rows}
 
     def state(self):
-        """Whatever the module could have changed, in a form that can be compared; works with the tables missing, too."""
+        """Whatever the module could have changed, in a form that can be compared; works with the tables
+        missing, too.
+        """
         tables = self.execute(
             "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY 1"
         )
@@ -234,7 +244,9 @@ class Database:
 
     @contextlib.contextmanager
     def commits_waiting(self):
-        """Make the module's COMMIT wait for a standby that is not there; it has then happened on this server already."""
+        """Make the module's COMMIT wait for a standby that is not there; it has then happened on this
+        server already.
+        """
         self.execute("ALTER DATABASE %s SET synchronous_commit = on" % self.name)
         self.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         try:
@@ -289,7 +301,8 @@ def database(one_database, administration):
     administration.execute("ALTER DATABASE %s RESET ALL" % one_database.name)
     # A test that failed may have left sessions with locks.
     one_database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <>"
+        " pg_backend_pid()"
     )
     one_database.execute("DROP SCHEMA IF EXISTS public, referencedata, notification CASCADE; CREATE SCHEMA public")
     one_database.execute(SCHEMA)

@@ -33,7 +33,9 @@ class Details(NamedTuple):
 
 
 def is_java_whitespace(character: str) -> bool:
-    """Character.isWhitespace of Java 8: separators that may break a line, U+180E of old, and some control characters."""
+    """Character.isWhitespace of Java 8: separators that may break a line, U+180E of old, and some
+    control characters.
+    """
     if character in "\u00a0\u2007\u202f":
         return False
     if unicodedata.category(character) in ("Zs", "Zl", "Zp"):

@@ -23,9 +23,10 @@ READY_FOR_QUERY = b"Z"
 class Line:
     """Listens on ``port`` of 127.0.0.1 and passes on to PostgreSQL's Unix socket ``target`` until the statement comes.
 
-    ``statement`` is a pattern, of whose matches the one numbered ``number`` counts; "" is the start of the session. ``when`` it fails is
-    "before" the statement reaches the server, "during" its work, or "after" it, when the answer is not passed on. Then nothing is passed
-    on any more; with ``cut`` both ends are told so, else both are left in silence until close().
+    ``statement`` is a pattern, of whose matches the one numbered ``number`` counts; "" is the start of the session.
+    ``when`` it fails is "before" the statement reaches the server, "during" its work, or "after" it, when the answer is
+    not passed on. Then nothing is passed on any more; with ``cut`` both ends are told so, else both are left in silence
+    until close().
     """
 
     def __init__(
@@ -116,7 +117,9 @@ def _message(source: socket.socket) -> tuple[bytes, bytes]:
 
 
 class Namespace:
-    """A network of its own, which holds nothing but 127.0.0.1; sockets and processes made within stay in it. Linux, as root."""
+    """A network of its own, which holds nothing but 127.0.0.1; sockets and processes made within stay in it. Linux, as
+    root.
+    """
 
     def enter(self) -> None:
         """PermissionError without the right to."""

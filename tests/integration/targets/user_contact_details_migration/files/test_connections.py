@@ -34,13 +34,25 @@ def settings(tmp_path, text, **values):
 
 # The server's password is p@ss:w\rd'1, so that every form has something to get wrong.
 SETTINGS = {
-    "ref-distro": "# comment\nauth.server.clientId=trusted-client\nDATABASE_URL={url}\nPOSTGRES_USER=postgres\nPOSTGRES_PASSWORD=p@ss:w\\rd'1\n",
+    "ref-distro": (
+        "# comment\nauth.server.clientId=trusted-client\nDATABASE_URL={url}\n"
+        "POSTGRES_USER=postgres\nPOSTGRES_PASSWORD=p@ss:w\\rd'1\n"
+    ),
     "CRLF": "DATABASE_URL={url}\r\nPOSTGRES_USER=postgres\r\nPOSTGRES_PASSWORD=p@ss:w\\rd'1\r\n",
     "quotes": 'DATABASE_URL=\'{url}\'\nPOSTGRES_USER="postgres"\nPOSTGRES_PASSWORD="p@ss:w\\\\rd\'1"\n',
-    "export and comments": "export DATABASE_URL={url} # the database\nexport POSTGRES_USER = postgres\nPOSTGRES_PASSWORD='p@ss:w\\rd\\'1'\n",
-    "interpolation": "DB={url}\nDATABASE_URL=${{DB}}\nPOSTGRES_USER=${{NOBODY:-postgres}}\nPOSTGRES_PASSWORD=p@ss:w\\rd'1",
-    "JDBC parameters": "DATABASE_URL={url}?stringtype=unspecified&currentSchema=x&x=\nPOSTGRES_USER=postgres\nPOSTGRES_PASSWORD=p@ss:w\\rd'1",
-    "credentials in the JDBC URL": "DATABASE_URL={url}?user=postgres&password=p%40ss%3Aw%5Crd%271\nPOSTGRES_USER=x\nPOSTGRES_PASSWORD=x",
+    "export and comments": (
+        "export DATABASE_URL={url} # the database\nexport POSTGRES_USER ="
+        " postgres\nPOSTGRES_PASSWORD='p@ss:w\\rd\\'1'\n"
+    ),
+    "interpolation": (
+        "DB={url}\nDATABASE_URL=${{DB}}\nPOSTGRES_USER=${{NOBODY:-postgres}}\nPOSTGRES_PASSWORD=p@ss:w\\rd'1"
+    ),
+    "JDBC parameters": (
+        "DATABASE_URL={url}?stringtype=unspecified&currentSchema=x&x=\nPOSTGRES_USER=postgres\nPOSTGRES_PASSWORD=p@ss:w\\rd'1"
+    ),
+    "credentials in the JDBC URL": (
+        "DATABASE_URL={url}?user=postgres&password=p%40ss%3Aw%5Crd%271\nPOSTGRES_USER=x\nPOSTGRES_PASSWORD=x"
+    ),
     "byte order mark": "\ufeffDATABASE_URL={url}\nPOSTGRES_USER=postgres\nPOSTGRES_PASSWORD=p@ss:w\\rd'1",
 }
 
@@ -55,13 +67,19 @@ def test_settings_file(filled, url, tmp_path, text):
     [
         {"PGHOSTADDR": "203.0.113.1", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "nobody"},
         {"PGSERVICE": "elsewhere", "PGSERVICEFILE": "/nonexistent/pg_service.conf"},
-        {"PGOPTIONS": "-c default_transaction_read_only=on", "PGSSLMODE": "verify-full", "PGTARGETSESSIONATTRS": "standby"},
+        {
+            "PGOPTIONS": "-c default_transaction_read_only=on",
+            "PGSSLMODE": "verify-full",
+            "PGTARGETSESSIONATTRS": "standby",
+        },
         {"DATABASE_URL": "jdbc:postgresql://203.0.113.1/other", "POSTGRES_USER": "nobody"},
     ],
     ids=lambda one: next(iter(one)),
 )
 def test_the_environment_of_the_module_does_not_change_where_it_connects(filled, url, tmp_path, environment):
-    assert filled.migrate(environment=environment, **settings(tmp_path, SETTINGS["ref-distro"], url=url))["inserted"] == 1
+    assert (
+        filled.migrate(environment=environment, **settings(tmp_path, SETTINGS["ref-distro"], url=url))["inserted"] == 1
+    )
 
 
 def test_a_value_from_the_env_file_beside(filled, url, tmp_path):
@@ -119,7 +137,9 @@ URLS = {
     "libpq, socket": "postgresql://postgres@{socket}:{port}/{name}",
     "JDBC with user and password": "jdbc:postgresql://127.0.0.1:{port}/{name}?user=postgres&password={password}",
     "JDBC, IPv6": "jdbc:postgresql://[::1]:{port}/{name}?user=postgres&password={password}",
-    "JDBC, percent-encoded name": "jdbc:postgresql://127.0.0.1:{port}/%{first:x}{rest}?user=postgres&password={password}",
+    "JDBC, percent-encoded name": (
+        "jdbc:postgresql://127.0.0.1:{port}/%{first:x}{rest}?user=postgres&password={password}"
+    ),
 }
 
 
@@ -390,9 +410,15 @@ def test_project_src_with_a_host_outside_compose(filled, tmp_path):
     """A full host name needs no Docker Engine, so that a database outside Compose can be used when none runs."""
     environment = {"DOCKER_HOST": "unix:///nowhere.sock"}
     outcome = filled.migrate(
-        environment=environment, **{**NO_OPTIONS, "database_url": "jdbc:postgresql://db.invalid/x", "project_src": str(tmp_path),
-                                    "login_user": "u", "login_password": "p"}
-    )  # fmt: skip
+        environment=environment,
+        **{
+            **NO_OPTIONS,
+            "database_url": "jdbc:postgresql://db.invalid/x",
+            "project_src": str(tmp_path),
+            "login_user": "u",
+            "login_password": "p",
+        },
+    )
     assert "does not resolve" in outcome.message
     outcome = filled.refused(
         "The Docker Engine at unix:///nowhere.sock does not answer",

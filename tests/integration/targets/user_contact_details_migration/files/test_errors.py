@@ -59,8 +59,10 @@ def filled(database):
             for column in ("email", "verified", "allownotify", "username")
         ),
         (
-            "ALTER TABLE notification.user_contact_details RENAME TO x;"
-            " CREATE VIEW notification.user_contact_details AS SELECT * FROM notification.x",
+            (
+                "ALTER TABLE notification.user_contact_details RENAME TO x;"
+                " CREATE VIEW notification.user_contact_details AS SELECT * FROM notification.x"
+            ),
             [TARGET, "is a view", "notification 4.0.0"],
         ),
     ],
@@ -388,7 +390,9 @@ def test_read_only_by_setting(filled, check):
 
 @pytest.fixture
 def standby(server):
-    """A standby on the same machine, gone with the test: of a tablespace it would write into the very files of its primary."""
+    """A standby on the same machine, gone with the test: of a tablespace it would write into the very files of its
+    primary.
+    """
     programs = Path(server["programs"])
     if not (programs / "pg_basebackup").exists():
         pytest.skip("this server comes without pg_basebackup")

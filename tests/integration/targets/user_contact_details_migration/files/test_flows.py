@@ -34,8 +34,12 @@ def test_check_then_real_then_again(database):
         assert outcome["diff"]["before"]["users_missing_ids"] == sorted(user_id(number) for number in (0, 1, 9))
         assert outcome["diff"]["before"]["rows"] == 0
         assert outcome["diff"]["after"] == {
-            "rows": 3, "users_missing": 0, "users_missing_ids": [], "users_differing": 0, "users_differing_ids": [],
-        }  # fmt: skip
+            "rows": 3,
+            "users_missing": 0,
+            "users_missing_ids": [],
+            "users_differing": 0,
+            "users_differing_ids": [],
+        }
     assert planned.message.startswith("Would have copied")
     assert done.message.startswith("Copied the contact details of 3 users")
     after = database.state()
@@ -234,8 +238,12 @@ def test_an_index_that_is_not_unique_on_all_rows_proves_nothing(database):
     database.execute("CREATE UNIQUE INDEX ON referencedata.users (email, username)")
     database.execute("CREATE INDEX ON referencedata.users (email)")
     database.add_users(ANN)
-    database.execute("INSERT INTO referencedata.users (id, username, email, firstname, lastname, active)"
-                     " VALUES (%s, 'x', %s, '', '', false)", user_id(8), ANN.email)  # fmt: skip
+    database.execute(
+        "INSERT INTO referencedata.users (id, username, email, firstname, lastname, active)"
+        " VALUES (%s, 'x', %s, '', '', false)",
+        user_id(8),
+        ANN.email,
+    )
     database.refused("1 pair " + SHARE)
 
 
@@ -302,7 +310,8 @@ def test_a_copy_that_does_not_verify_is_rolled_back(database, body, sentence):
     database.add_details(Details(user_id(77), "stranger", True, None, False))
     database.execute("CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN %s; END$$" % body)
     database.execute(
-        "CREATE TRIGGER meddle BEFORE INSERT ON notification.user_contact_details FOR EACH ROW EXECUTE PROCEDURE meddle()"
+        "CREATE TRIGGER meddle BEFORE INSERT ON notification.user_contact_details FOR EACH ROW EXECUTE PROCEDURE"
+        " meddle()"
     )
     database.refused("Verification failed", sentence, "rolled back")
 
@@ -325,13 +334,16 @@ def test_a_correction_that_does_not_verify_is_rolled_back(database):
     database.add_details(EDITED)
     database.execute("CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN old; END'")
     database.execute(
-        "CREATE TRIGGER meddle BEFORE UPDATE ON notification.user_contact_details FOR EACH ROW EXECUTE PROCEDURE meddle()"
+        "CREATE TRIGGER meddle BEFORE UPDATE ON notification.user_contact_details FOR EACH ROW EXECUTE PROCEDURE"
+        " meddle()"
     )
     database.refused("Verification failed", "1 differ there, where 0 were expected to", on_existing="update")
 
 
 def test_a_growing_target_is_not_scanned_again_and_again(database):
-    """An INSERT planned as a nested loop over a target taken for empty takes minutes for these; a join by hash a second."""
+    """An INSERT planned as a nested loop over a target taken for empty takes minutes for these; a join by hash a
+    second.
+    """
     database.execute("ANALYZE")
     database.execute(
         "INSERT INTO referencedata.users (id, username, email, firstname, lastname)"

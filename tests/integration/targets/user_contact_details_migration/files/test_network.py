@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The network fails at each statement: afterwards either nothing or everything is there, no lock stays, a rerun completes."""
+"""The network fails at each statement: afterwards either nothing or everything is there, no lock stays, a rerun
+completes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ ANN, BOB, CID = (
 TARGET = module.TARGET
 LOST = "the connection to the server was lost (SQLSTATE 08006)"
 
-# Every statement of a run that inserts, corrects and swaps addresses: its pattern, which of its matches, and what is said of it.
+# Every statement of a run that inserts, corrects and swaps addresses: its pattern, which of its matches, and what is
+# said of it.
 STAGES = {
     "begin": ("^BEGIN ISOLATION", 1, "While the lock on %s was waited for" % TARGET),
     "settings": ("^SET LOCAL", 1, "While the lock on %s was waited for" % TARGET),
@@ -85,8 +88,8 @@ def short_silence(monkeypatch):
 
 def no_lock_within(database, seconds):
     database.wait_until(
-        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'relation'"
-        " AND a.application_name LIKE 'openlmis.operations%%')",
+        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype ="
+        " 'relation' AND a.application_name LIKE 'openlmis.operations%%')",
         seconds=seconds,
     )
 
@@ -133,7 +136,9 @@ def test_cut(filled, line, stage, when):
 )
 @pytest.mark.usefixtures("short_silence")
 def test_silence(filled, line, stage, when):
-    """Neither side is told. The server frees the lock after SILENCE; the client says the same sentence when it is told at last."""
+    """Neither side is told. The server frees the lock after SILENCE; the client says the same sentence when it is told
+    at last.
+    """
     pattern, number, doing = STAGES[stage]
     before = filled.state()
     silent = line(pattern, when, cut=False, number=number)
@@ -224,7 +229,9 @@ def own_network():
     [("insert", "after"), ("commit", "before"), *([("compare", "before"), ("commit", "after")] if LONG else [])],
 )
 def test_the_network_vanishes(filled, monkeypatch, line, stage, when):
-    """What is sent arrives nowhere, and no one is told: both sides end by themselves, here after a thirtieth of the time."""
+    """What is sent arrives nowhere, and no one is told: both sides end by themselves, here after a thirtieth of the
+    time.
+    """
     sooner = {name: max(1, value // 30) for name, value in database_utils.VANISHED.items()}
     monkeypatch.setattr(database_utils, "VANISHED", sooner)
     pattern, number, doing = STAGES[stage]

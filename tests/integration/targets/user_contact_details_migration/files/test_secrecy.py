@@ -94,8 +94,9 @@ def test_passwords(planted, tmp_path, form, password):
     if form == "database_url":
         options = {"database_url": "postgresql://postgres:%s@%s" % (quote(secret, safe=""), place)}
     elif form == "settings_file":
-        (tmp_path / "settings.env").write_text("DATABASE_URL=jdbc:postgresql://%s\nPOSTGRES_PASSWORD='%s'\n"
-                                               % (place, secret.replace("'", "\\'")))  # fmt: skip
+        (tmp_path / "settings.env").write_text(
+            "DATABASE_URL=jdbc:postgresql://%s\nPOSTGRES_PASSWORD='%s'\n" % (place, secret.replace("'", "\\'"))
+        )
         options["settings_file"] = str(tmp_path / "settings.env")
     else:
         options["database_url"] = "jdbc:postgresql://" + place
@@ -126,7 +127,8 @@ def test_what_the_server_says(planted):
 
 def test_verification(planted):
     planted.execute(
-        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN new.email := 'planted.other'; RETURN new; END$$"
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN new.email := 'planted.other'; RETURN new;"
+        " END$$"
     )
     planted.execute(
         "CREATE TRIGGER meddle BEFORE INSERT ON notification.user_contact_details FOR EACH ROW"

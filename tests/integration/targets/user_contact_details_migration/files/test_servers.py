@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The copy on every PostgreSQL: a sample, or all with OPENLMIS_TEST_ALL, or those that OPENLMIS_TEST_MAJORS names, like 10,11.
+"""The copy on every PostgreSQL: a sample, or all with OPENLMIS_TEST_ALL, or those that OPENLMIS_TEST_MAJORS names, like
+10,11.
 
 tools/setup-postgresql fetches the servers. One that is missing is a failure.
 """
@@ -163,11 +164,15 @@ def test_other_encodings(database_in, encoding):
     database.execute(
         "INSERT INTO referencedata.users (id, username, email, phonenumber, firstname, lastname) VALUES"
         " (%s, 'a', E'\\xe9@example.org', E'\\x1f \\t', '', ''), (%s, 'b', E' \\x0b', E'\\xa0', '', '')",
-        ANN.id, BOB.id,
-    )  # fmt: skip
+        ANN.id,
+        BOB.id,
+    )
     assert database.migrate()["without_email"] == 1
-    rows = database.execute("SELECT convert_to(email, %s), convert_to(phonenumber, %s) FROM %s ORDER BY email" % ("%s", "%s", TARGET),
-                            encoding, encoding)  # fmt: skip
+    rows = database.execute(
+        "SELECT convert_to(email, %s), convert_to(phonenumber, %s) FROM %s ORDER BY email" % ("%s", "%s", TARGET),
+        encoding,
+        encoding,
+    )
     assert [tuple(value and bytes(value) for value in row) for row in rows] == [
         (b"\xe9@example.org", None),
         (None, b"\xa0"),

@@ -126,8 +126,10 @@ def test_no_user(database):
     ],
 )
 def test_other_server_encodings(database_in, encoding, texts):
-    users = [User(user_id(number), "ü%d" % number if encoding == "LATIN1" else "u%d" % number, text, text, True)
-             for number, text in enumerate(texts)]  # fmt: skip
+    users = [
+        User(user_id(number), "ü%d" % number if encoding == "LATIN1" else "u%d" % number, text, text, True)
+        for number, text in enumerate(texts)
+    ]
     database = database_in(encoding)
     database.connection.set_client_encoding("UTF8")
     check(database, users)
@@ -154,8 +156,11 @@ def test_server_encoding_sql_ascii(database_in):
         "SELECT count(*) FROM notification.user_contact_details WHERE phonenumber IS NULL AND NOT emailverified"
     )
     assert rows == [(len(blanks),)]
-    database.execute("INSERT INTO referencedata.users (id, username, email, firstname, lastname) VALUES"
-                     " (%s, E'n\\xe9', 'a', 'F', 'L')", user_id(1))  # fmt: skip
+    database.execute(
+        "INSERT INTO referencedata.users (id, username, email, firstname, lastname) VALUES"
+        " (%s, E'n\\xe9', 'a', 'F', 'L')",
+        user_id(1),
+    )
     database.add_details(Details(user_id(2), None, True, "a", False))
     database.refused("%s (n\ufffd)" % user_id(1))
 
@@ -187,9 +192,12 @@ def worlds(draw):
     for number in draw(strategies.sets(strategies.integers(0, len(users) + 2))):
         equal = details_of(users[number]) if number < len(users) else None
         edited = Details(
-            user_id(number), draw(text()), draw(strategies.sampled_from([None, True, False])),
-            draw(text()), draw(strategies.sampled_from([None, True, False])),
-        )  # fmt: skip
+            user_id(number),
+            draw(text()),
+            draw(strategies.sampled_from([None, True, False])),
+            draw(text()),
+            draw(strategies.sampled_from([None, True, False])),
+        )
         before[number] = equal if equal and draw(strategies.booleans()) else edited
     held = [row.email for row in before.values() if row.email is not None]
     hypothesis.assume(len(held) == len(set(held)))

@@ -85,7 +85,12 @@ def test_a_folder_in_a_folder_is_copied_once(tmp_path):
     (tmp_path / "server" / "config" / "x").mkdir(parents=True)
     (tmp_path / "server" / "config" / "x" / "Dockerfile").write_text("FROM scratch")
     (tmp_path / "server" / "config2").mkdir()
-    backups.copy(str(tmp_path / "backup"), "files", str(tmp_path / "server"), ["config/x", "config", "config/x/Dockerfile", "config2", "config"])
+    backups.copy(
+        str(tmp_path / "backup"),
+        "files",
+        str(tmp_path / "server"),
+        ["config/x", "config", "config/x/Dockerfile", "config2", "config"],
+    )
     assert (tmp_path / "backup" / "files" / "config" / "x" / "Dockerfile").read_text() == "FROM scratch"
     assert (tmp_path / "backup" / "files" / "config2").is_dir()
 
@@ -171,10 +176,16 @@ def test_prepared_files_that_were_there_before_the_upgrade_are_none_that_it_adde
 
 
 def test_the_newest_backup_of_a_deployment_and_the_files_in_it(tmp_path):
-    for name, src, created in (("a", "/opt/lmis", "2026-01-01"), ("b", "/opt/lmis", "2026-01-02"), ("c", "/opt/other", "2026-01-03")):
+    for name, src, created in (
+        ("a", "/opt/lmis", "2026-01-01"),
+        ("b", "/opt/lmis", "2026-01-02"),
+        ("c", "/opt/other", "2026-01-03"),
+    ):
         (tmp_path / name / "files" / "config").mkdir(parents=True)
         (tmp_path / name / "files" / "config" / "x.env").write_text(name)
-        (tmp_path / name / "manifest.json").write_text(json.dumps({"project": {"src": src}, "created": created, "run": name}))
+        (tmp_path / name / "manifest.json").write_text(
+            json.dumps({"project": {"src": src}, "created": created, "run": name})
+        )
     newest = backups.newest(str(tmp_path), "/opt/lmis")
     assert newest == str(tmp_path / "b")
     assert backups.deployed(newest, "/opt/lmis") == {"/opt/lmis/config/x.env": b"b"}
@@ -189,7 +200,9 @@ def test_a_backup_is_read_back_and_belongs_to_its_run(tmp_path):
     assert (found["proven"], found["problems"], found["manifest"]) == (True, [], content)
     assert (found["files"], found["links"]) == (sorted(content["checksums"]), content["links"])
     assert found["bytes"] == sum(content["sizes"].values())
-    assert backups.verify(folder, "another")["problems"] == [f"{folder} is the backup of the run {content.get('run')}, not of another"]
+    assert backups.verify(folder, "another")["problems"] == [
+        f"{folder} is the backup of the run {content.get('run')}, not of another"
+    ]
     none = backups.verify(str(tmp_path / "none"), None)
     assert (none["proven"], none["manifest"], none["files"], none["bytes"]) == (False, None, [], 0)
 
@@ -219,8 +232,12 @@ def test_a_folder_becomes_a_backup_once_with_what_the_upgrade_will_add(tmp_path)
         backups.complete(folder, copies, told, None)
     # What this run has put there since was not there before it.
     (tmp_path / "src" / "new.env").write_text("text")
-    assert backups.complete(str(tmp_path / "backups" / "2"), [], told, str(tmp_path / "prepared"))["added"] == ["new.env"]
-    assert "added" not in backups.complete(str(tmp_path / "backups" / "3"), [], {"run": "r"}, str(tmp_path / "prepared"))
+    assert backups.complete(str(tmp_path / "backups" / "2"), [], told, str(tmp_path / "prepared"))["added"] == [
+        "new.env"
+    ]
+    assert "added" not in backups.complete(
+        str(tmp_path / "backups" / "3"), [], {"run": "r"}, str(tmp_path / "prepared")
+    )
 
 
 def test_a_backup_that_cannot_be_finished_is_none(tmp_path):

@@ -15,7 +15,10 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core.errors im
 
 TEXT = b"--\n-- PostgreSQL database dump\n--\n\nSET x = 1;\n--\n-- PostgreSQL database dump complete\n--\n\n"
 CLUSTER = b"--\n-- PostgreSQL database cluster dump\n--\n\n--\n-- PostgreSQL database cluster dump complete\n--\n\n"
-NEWER = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n"
+NEWER = (
+    b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n--\n-- PostgreSQL database dump"
+    b" complete\n--\n\n\\unrestrict abc\n\n"
+)
 
 
 def file(tmp_path, content):

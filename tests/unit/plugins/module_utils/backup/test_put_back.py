@@ -68,7 +68,8 @@ def test_a_file_that_is_gone_comes_back_with_its_folder(place):
 
 
 def test_only_what_the_upgrade_added_goes_and_is_kept_aside(place):
-    # ours.yml was there before the upgrade, unchanged by it: the backup has no copy of it, and the upgrade has not added it.
+    # ours.yml was there before the upgrade, unchanged by it: the backup has no copy of it, and the upgrade has not
+    # added it.
     for name in ("docker-compose.override.yml", "ours.yml"):
         (place / "src" / name).write_text("new")
     (place / "backup/manifest.json").write_text(json.dumps({"added": ["docker-compose.override.yml", "gone.yml"]}))

@@ -31,7 +31,9 @@ SERVICE = {
     "restart_policy": "",
 }
 UI = dict(SERVICE, image="openlmis/reference-ui:5.0.7", component="reference-ui", ui=True, schema="")
-DATABASE_SERVICE = dict(SERVICE, image="openlmis/postgres:9.6-postgis", component=None, schema="", stale=False, kind="database")
+DATABASE_SERVICE = dict(
+    SERVICE, image="openlmis/postgres:9.6-postgis", component=None, schema="", stale=False, kind="database"
+)
 FACTS = {
     "state": "start",
     "release": "3.3.1",
@@ -114,7 +116,12 @@ FACTS = {
         "started_elsewhere": [],
         "names_taken": {},
         "copied": "",
-        "database": {"foreign_tables": {}, "unreadable_tables": [], "long_transactions": [], "transfer_hosts": ["ftp.example.org"]},
+        "database": {
+            "foreign_tables": {},
+            "unreadable_tables": [],
+            "long_transactions": [],
+            "transfer_hosts": ["ftp.example.org"],
+        },
         "seconds_up": {"auth": 86400},
         "made_anew": {},
         "container_files": {},
@@ -162,11 +169,35 @@ MEANS = {"name": "openlmis/postgres:9.6-postgis", "runs": "sha256:aaaaaaaaaaaaaa
 NATIONAL = dict(UI, image="moh/ui:1.2", target_image=None)
 FULL = {"path": "/var", "free": 8 << 20, "needs": [("the backup", 8 << 20)]}
 WAY_BACK = {"may_create_database": False, "owns_database": False, "owner": "rdsadmin"}
-UNPUBLISHED = {"asked": True, "stale": [], "error": "consul publishes its port to nobody: run this on the Docker host.", "elsewhere": True}
-DOLLAR = {"key": "MAIL_PASSWORD", "place": "settings.env line 40", "services": ["notification"], "dollar": True, "variable": ""}
+UNPUBLISHED = {
+    "asked": True,
+    "stale": [],
+    "error": "consul publishes its port to nobody: run this on the Docker host.",
+    "elsewhere": True,
+}
+DOLLAR = {
+    "key": "MAIL_PASSWORD",
+    "place": "settings.env line 40",
+    "services": ["notification"],
+    "dollar": True,
+    "variable": "",
+}
 
-LEFT_OUT = {"image": "openlmis/cce:1.0.0", "container_name": "lmis-cce-1", "component": "cce", "uses_database": False, "running": True, "kind": "component"}
-SAME_TAG = {"service": "db", "place": "image", "before": "openlmis/postgres:3.2.0", "after": "openlmis/postgres:4.0.0", "raw": "openlmis/postgres:${V}"}
+LEFT_OUT = {
+    "image": "openlmis/cce:1.0.0",
+    "container_name": "lmis-cce-1",
+    "component": "cce",
+    "uses_database": False,
+    "running": True,
+    "kind": "component",
+}
+SAME_TAG = {
+    "service": "db",
+    "place": "image",
+    "before": "openlmis/postgres:3.2.0",
+    "after": "openlmis/postgres:4.0.0",
+    "raw": "openlmis/postgres:${V}",
+}
 UNSET = {"key": "LOCALE", "place": "", "services": ["auth"], "dollar": False, "variable": "OL_LOCALE"}
 
 OTHERWISE = {"options": ["settings_file"], "same": False, "rendered": "a at b"}
@@ -176,66 +207,270 @@ REFUSALS = [
     ("docker", {"engine": "19.03.8", "compose": "2.26.1"}, "docker", "Docker Engine 19.03.8", "Update them"),
     ("docker", {"engine": "20.10.24", "compose": "2.17.3"}, "docker", "Compose 2.17.3", "Update them"),
     ("database/error", "It does not answer. Expected it to: start it.", "database", "It does not answer.", "start it"),
-    ("outlook/started_with", ["/opt/lmis/mw.yml"], "compose files", "/opt/lmis/mw.yml", "openlmis_compose_files: [/opt/lmis/mw.yml]"),
+    (
+        "outlook/started_with",
+        ["/opt/lmis/mw.yml"],
+        "compose files",
+        "/opt/lmis/mw.yml",
+        "openlmis_compose_files: [/opt/lmis/mw.yml]",
+    ),
     ("outlook/strangers", ["front"], "change of versions", "openlmis_images names front", "openlmis_components"),
     ("database/read_only", True, "database", "it is read-only", "openlmis_login_host"),
-    ("database/may_create_schema", False, "database", "may not create a schema", 'GRANT CREATE ON DATABASE "open_lmis" TO "postgres"'),
+    (
+        "database/may_create_schema",
+        False,
+        "database",
+        "may not create a schema",
+        'GRANT CREATE ON DATABASE "open_lmis" TO "postgres"',
+    ),
     ("database/mounts", {}, "database volume", "the data is in the container itself", "named volume"),
-    ("histories/auth/failed", ["20180613120215847"], "failed migrations", "auth.schema_version has 20180613120215847", "DELETE"),
+    (
+        "histories/auth/failed",
+        ["20180613120215847"],
+        "failed migrations",
+        "auth.schema_version has 20180613120215847",
+        "DELETE",
+    ),
     ("database/duplicate_program_orderables", 2, "program orderables", "2 pairs", "Deactivate"),
     ("live/database/clashing_auth_users", 3, "auth users", "3 users", "new ids"),
-    ("live/database/foreign_tables", FOREIGN, "privileges", "lmis_owner owns auth.auth_users", 'GRANT "lmis_owner" TO "postgres"'),
+    (
+        "live/database/foreign_tables",
+        FOREIGN,
+        "privileges",
+        "lmis_owner owns auth.auth_users",
+        'GRANT "lmis_owner" TO "postgres"',
+    ),
     ("live/database/unreadable_tables", ["moh.notes"], "privileges", "may not read moh.notes", "GRANT SELECT"),
-    ("rendered/profiles/cce", ["demo-data", "refresh-db"], "production profile", "cce renders with demo-data,refresh-db", "docker compose config"),
-    ("rendered/profiles/cce", [], "production profile", "cce renders with no profile", "spring_profiles_active=production"),
-    ("rendered/lost_profiles", {"hapifhir": {"renders": [], "variables": ["P"]}}, "production profile", "hapifhir's container has it", "{P: production}"),
+    (
+        "rendered/profiles/cce",
+        ["demo-data", "refresh-db"],
+        "production profile",
+        "cce renders with demo-data,refresh-db",
+        "docker compose config",
+    ),
+    (
+        "rendered/profiles/cce",
+        [],
+        "production profile",
+        "cce renders with no profile",
+        "spring_profiles_active=production",
+    ),
+    (
+        "rendered/lost_profiles",
+        {"hapifhir": {"renders": [], "variables": ["P"]}},
+        "production profile",
+        "hapifhir's container has it",
+        "{P: production}",
+    ),
     ("rendered/without_url", ["cce"], "database URL", "cce render no DATABASE_URL", "env_file"),
-    ("unrendered", {"cce": LEFT_OUT}, "services", "cce (openlmis/cce:1.0.0, a component): the container runs", "docker rm --force lmis-cce-1"),
+    (
+        "unrendered",
+        {"cce": LEFT_OUT},
+        "services",
+        "cce (openlmis/cce:1.0.0, a component): the container runs",
+        "docker rm --force lmis-cce-1",
+    ),
     ("live/named", OTHERWISE, "database in use", "given another one: a at b", "Leave openlmis_settings_file"),
-    ("live/started_elsewhere", ["cce"], "database in use", "cce were started with another DATABASE_URL", "docker inspect"),
-    ("live/names_taken", {"db": "lmis-db, of no Compose project"}, "container names", "as a container that is there: lmis-db", "docker rm lmis-db"),
+    (
+        "live/started_elsewhere",
+        ["cce"],
+        "database in use",
+        "cce were started with another DATABASE_URL",
+        "docker inspect",
+    ),
+    (
+        "live/names_taken",
+        {"db": "lmis-db, of no Compose project"},
+        "container names",
+        "as a container that is there: lmis-db",
+        "docker rm lmis-db",
+    ),
     ("live/copied", "The files were not all copied. Fix that", "copy of the files", "not all copied", "Fix that"),
-    ("outlook/after/differences", [SAME_TAG], "change of versions", "db would run openlmis/postgres:4.0.0 and not", "image: openlmis/postgres:3.2.0 for db"),
-    ("live/environment", [UNSET], "settings", "OL_LOCALE is not set here", "openlmis_compose_environment: {OL_LOCALE: "),
-    ("database_groups", [["auth"], ["cce"]], "database URL", "in these groups: auth; cce", "remove what sets one apart"),
+    (
+        "outlook/after/differences",
+        [SAME_TAG],
+        "change of versions",
+        "db would run openlmis/postgres:4.0.0 and not",
+        "image: openlmis/postgres:3.2.0 for db",
+    ),
+    (
+        "live/environment",
+        [UNSET],
+        "settings",
+        "OL_LOCALE is not set here",
+        "openlmis_compose_environment: {OL_LOCALE: ",
+    ),
+    (
+        "database_groups",
+        [["auth"], ["cce"]],
+        "database URL",
+        "in these groups: auth; cce",
+        "remove what sets one apart",
+    ),
     ("database_groups", [], "database URL", "no component renders a DATABASE_URL", "Set DATABASE_URL"),
-    ("rendered/url_ends", {"sslmode=require": ["auth"]}, "end of database URL", "ends in sslmode=require of auth", "&ApplicationName"),
-    ("live/environment", [DOLLAR], "settings", "MAIL_PASSWORD (settings.env line 40) for notification", "every $ as $$"),
+    (
+        "rendered/url_ends",
+        {"sslmode=require": ["auth"]},
+        "end of database URL",
+        "ends in sslmode=require of auth",
+        "&ApplicationName",
+    ),
+    (
+        "live/environment",
+        [DOLLAR],
+        "settings",
+        "MAIL_PASSWORD (settings.env line 40) for notification",
+        "every $ as $$",
+    ),
     ("base_url", "http://lmis.example.org", "https", "nginx renders REQUIRE_SSL=true", "https address"),
     ("images", {"ref-ui": "x:1"}, "images", "names ref-ui", "Correct the name"),
     ("images", {"cce": "keep"}, "images", "keeps the image of cce, which keeps a schema", "openlmis_images: {cce:"),
     ("services/cce/target_image", None, "images", "cce runs openlmis/auth:3.2.0", "openlmis_images: {cce:"),
-    ("services/reference-ui", NATIONAL, "national UI", "reference-ui runs moh/ui:1.2", "openlmis_images: {reference-ui: '<image>:<tag>'}"),
-    ("services/reference-ui", dict(NATIONAL, component=None, ui=False), "national UI", "runs moh/ui:1.2", "openlmis_components: {reference-ui: "),
-    ("rendered/moved_tags", {"db": MEANS}, "moved tags", "means sha256:bbbb", "docker tag sha256:aaaaaaaaaaaa openlmis/postgres:9.6-postgis"),
+    (
+        "services/reference-ui",
+        NATIONAL,
+        "national UI",
+        "reference-ui runs moh/ui:1.2",
+        "openlmis_images: {reference-ui: '<image>:<tag>'}",
+    ),
+    (
+        "services/reference-ui",
+        dict(NATIONAL, component=None, ui=False),
+        "national UI",
+        "runs moh/ui:1.2",
+        "openlmis_components: {reference-ui: ",
+    ),
+    (
+        "rendered/moved_tags",
+        {"db": MEANS},
+        "moved tags",
+        "means sha256:bbbb",
+        "docker tag sha256:aaaaaaaaaaaa openlmis/postgres:9.6-postgis",
+    ),
     ("services/auth/status", "exited", "containers", "auth is exited", "docker compose ps"),
     ("live/unreached", "the container of auth does not reach it", "base URL", "the container of auth", "firewall"),
-    ("live/answers", {"auth": {"version": "", "problem": "answers 502"}}, "answers", "auth: answers 502", "logs of those services"),
+    (
+        "live/answers",
+        {"auth": {"version": "", "problem": "answers 502"}},
+        "answers",
+        "auth: answers 502",
+        "logs of those services",
+    ),
     ("live/ui_problem", "/openlmis.js is empty", "answers", "/openlmis.js is empty", "found no network"),
     ("live/room", [FULL], "room", "8 MiB free at /var for the backup (8 MiB)", "openlmis_backup_dir"),
     ("live/registrations", UNPUBLISHED, "registrations", "consul publishes its port to nobody", ""),
-    ("live/dump", {"found": "", "problem": "pg_dump 15 is expected. Install it"}, "pg_dump", "pg_dump 15", "Install it"),
-    ("live/login", {"username": "admin", "problem": "cannot log in at http://x: answers 400"}, "login", "admin cannot log in", "openlmis_admin_password"),
-    ("live/login", {"username": None, "problem": "openlmis_base_url is not set"}, "login", "openlmis_base_url is not set", "Set or correct"),
+    (
+        "live/dump",
+        {"found": "", "problem": "pg_dump 15 is expected. Install it"},
+        "pg_dump",
+        "pg_dump 15",
+        "Install it",
+    ),
+    (
+        "live/login",
+        {"username": "admin", "problem": "cannot log in at http://x: answers 400"},
+        "login",
+        "admin cannot log in",
+        "openlmis_admin_password",
+    ),
+    (
+        "live/login",
+        {"username": None, "problem": "openlmis_base_url is not set"},
+        "login",
+        "openlmis_base_url is not set",
+        "Set or correct",
+    ),
 ]
 WARNINGS = [
     ("histories/auth/out_of_order", ["1"], "migration order", "auth would silently skip 1 (1)", "out-of-order"),
-    ("live/database/long_transactions", [{"what": "psql", "user": "bi", "seconds": 7200}], "open transactions", "psql of bi, open for 120 min", "end it"),
-    ("live/database/way_back", WAY_BACK, "way back", "postgres may not create databases", "Grant it for the time of the upgrade"),
-    ("live/environment", [dict(DOLLAR, dollar=False)], "settings", "other values than Compose renders: MAIL_PASSWORD", "files' values"),
-    ("base_url", "https://www.example.org", "base URL", "https://lmis.example.org for auth, cce", "Set openlmis_base_url"),
+    (
+        "live/database/long_transactions",
+        [{"what": "psql", "user": "bi", "seconds": 7200}],
+        "open transactions",
+        "psql of bi, open for 120 min",
+        "end it",
+    ),
+    (
+        "live/database/way_back",
+        WAY_BACK,
+        "way back",
+        "postgres may not create databases",
+        "Grant it for the time of the upgrade",
+    ),
+    (
+        "live/environment",
+        [dict(DOLLAR, dollar=False)],
+        "settings",
+        "other values than Compose renders: MAIL_PASSWORD",
+        "files' values",
+    ),
+    (
+        "base_url",
+        "https://www.example.org",
+        "base URL",
+        "https://lmis.example.org for auth, cce",
+        "Set openlmis_base_url",
+    ),
     ("images", {"reference-ui": "keep"}, "national UI", "reference-ui keeps its image", "profiles"),
-    ("images", {"reference-ui": "openlmis/reference-ui:5.0.7"}, "national UI", "reference-ui keeps its image", "profiles"),
+    (
+        "images",
+        {"reference-ui": "openlmis/reference-ui:5.0.7"},
+        "national UI",
+        "reference-ui keeps its image",
+        "profiles",
+    ),
     ("outlook/called", "other", "project name", "a second, empty server called other", "COMPOSE_PROJECT_NAME=openlmis"),
     ("rendered/moved_tags", {"nginx": MEANS}, "moved tags", "nginx runs sha256:aaaa", "docker tag"),
     ("services/auth/restart_policy", "always", "restart policy", "auth restart by themselves", "crash loop"),
-    ("live/deployed_from/signs", ["the files are a git checkout of x, branch main"], "next deployment", "git checkout of x", "commit"),
-    ("live/made_anew", {"db": "1.29.2"}, "containers made anew", "db (made by Compose 1.29.2)", "database is started before"),
-    ("live/container_files", {"auth": ["/data/upload.csv"]}, "data in containers", "auth holds /data/upload.csv", "docker cp"),
-    ("live/volume_files", {"nginx": "c" * 64}, "data in containers", "nginx holds files in the anonymous volume cccccccccccc", "docker cp"),
-    ("live/registrations", {"asked": True, "stale": ["auth-10.0.0.2"], "error": ""}, "registrations", "consul has auth-10.0.0.2", "taken back"),
-    ("live/registrations", {"asked": True, "stale": [], "error": "It does not answer."}, "registrations", "It does not answer.", "anew"),
-    ("live/memory", {"available": 1 << 30, "held": 0, "wanted": 6 << 30, "jvms": 10}, "memory", "1024 MiB for 10 components", "swap"),
+    (
+        "live/deployed_from/signs",
+        ["the files are a git checkout of x, branch main"],
+        "next deployment",
+        "git checkout of x",
+        "commit",
+    ),
+    (
+        "live/made_anew",
+        {"db": "1.29.2"},
+        "containers made anew",
+        "db (made by Compose 1.29.2)",
+        "database is started before",
+    ),
+    (
+        "live/container_files",
+        {"auth": ["/data/upload.csv"]},
+        "data in containers",
+        "auth holds /data/upload.csv",
+        "docker cp",
+    ),
+    (
+        "live/volume_files",
+        {"nginx": "c" * 64},
+        "data in containers",
+        "nginx holds files in the anonymous volume cccccccccccc",
+        "docker cp",
+    ),
+    (
+        "live/registrations",
+        {"asked": True, "stale": ["auth-10.0.0.2"], "error": ""},
+        "registrations",
+        "consul has auth-10.0.0.2",
+        "taken back",
+    ),
+    (
+        "live/registrations",
+        {"asked": True, "stale": [], "error": "It does not answer."},
+        "registrations",
+        "It does not answer.",
+        "anew",
+    ),
+    (
+        "live/memory",
+        {"available": 1 << 30, "held": 0, "wanted": 6 << 30, "jvms": 10},
+        "memory",
+        "1024 MiB for 10 components",
+        "swap",
+    ),
 ]
 
 
@@ -321,7 +556,14 @@ def test_a_server_that_was_begun_by_hand_and_only_lacks_contact_details_may_be_f
 def test_a_mix_is_refused_with_a_table(begun_from):
     facts = changed("release", None)
     facts.update(state="between", begun_from=begun_from)
-    facts["histories"]["cce"] = {"applied": 12, "newest": None, "missing": [], "out_of_order": [], "failed": [], "releases": []}
+    facts["histories"]["cce"] = {
+        "applied": 12,
+        "newest": None,
+        "missing": [],
+        "out_of_order": [],
+        "failed": [],
+        "releases": [],
+    }
     facts["histories"]["auth"]["releases"] = []
     finding = outcome(facts, "start release")
     assert finding.status == REFUSED
@@ -345,7 +587,10 @@ def test_a_staging_server_that_reaches_real_people_is_refused():
     facts = changed("staging", True)
     found = outcome(facts, "real people")
     assert found.status == REFUSED
-    assert "MAIL_HOST is mail.example.org for notification; fulfillment.transfer_properties sends orders to ftp.example.org" in found.found
+    assert (
+        "MAIL_HOST is mail.example.org for notification; fulfillment.transfer_properties sends orders to"
+        " ftp.example.org" in found.found
+    )
     facts["live"]["database"]["transfer_hosts"] = []
     assert outcome(facts, "real people").status == REFUSED
     facts["mail_hosts"] = ["mail.example.org"]
@@ -361,8 +606,18 @@ CUT_OFF = {
     "maintenance_on": {"services/auth/restart_policy": "no"},
     "stop": {"services/auth/status": "missing", "services/auth/running_image": None, "services/auth/stale": False},
     "set_versions": {"services/auth/image": "openlmis/auth:4.0.0", "edits": [], "services/auth/status": "missing"},
-    "start": {"release": None, "state": "between", "services/auth/status": "exited", "histories/auth/out_of_order": ["1"]},
-    "migrations": {"release": None, "state": "between", "histories/auth/failed": ["1"], "database/duplicate_program_orderables": 1},
+    "start": {
+        "release": None,
+        "state": "between",
+        "services/auth/status": "exited",
+        "histories/auth/out_of_order": ["1"],
+    },
+    "migrations": {
+        "release": None,
+        "state": "between",
+        "histories/auth/failed": ["1"],
+        "database/duplicate_program_orderables": 1,
+    },
     "copy": {"release": "3.4.0", "state": "between", "database/users_without_details": 300},
     "maintenance_off": {"release": "3.4.0", "state": "target", "database/users_without_details": 0, "edits": []},
 }
@@ -383,7 +638,9 @@ def test_a_run_that_was_cut_off_is_not_refused_for_what_it_did_itself(step):
 
 
 def test_a_resumed_run_is_held_to_the_invariants():
-    assert [finding.check for finding in checks.findings(FACTS, True)] == [name for name in checks.CHECKS if name in checks.INVARIANTS]
+    assert [finding.check for finding in checks.findings(FACTS, True)] == [
+        name for name in checks.CHECKS if name in checks.INVARIANTS
+    ]
     facts = changed("services/auth/status", "exited")
     facts["release"] = None
     facts["rendered"]["profiles"]["cce"] = []
@@ -394,7 +651,11 @@ def test_a_resumed_run_is_held_to_the_invariants():
 
 
 def rows_of_the_page():
-    page = next(parent for parent in pathlib.Path(__file__).resolve().parents if (parent / "galaxy.yml").exists()) / "docs" / "checks.md"
+    page = (
+        next(parent for parent in pathlib.Path(__file__).resolve().parents if (parent / "galaxy.yml").exists())
+        / "docs"
+        / "checks.md"
+    )
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     return page.parent.parent, [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -423,7 +684,8 @@ def test_every_test_that_the_page_names_is_there():
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [("20.10.24+dfsg1", (20, 10, 24)), ("2.26.1-4", (2, 26, 1, 4)), ("29.0.1", (29, 0, 1)), ("", ())]
+    ("text", "numbers"),
+    [("20.10.24+dfsg1", (20, 10, 24)), ("2.26.1-4", (2, 26, 1, 4)), ("29.0.1", (29, 0, 1)), ("", ())],
 )
 def test_versions(text, numbers):
     assert version_tuple(text) == numbers

@@ -23,7 +23,10 @@ CHECKS = (checks_layout.check_compose_files, checks_layout.check_project_name, c
 
 def findings(**changed):
     """What the three checks find when something is otherwise than it should be."""
-    return [check({"outlook": {**OUTLOOK, **changed}, "named": {"ui": "reference-ui"}, "database": {"service": "db"}}) for check in CHECKS]
+    return [
+        check({"outlook": {**OUTLOOK, **changed}, "named": {"ui": "reference-ui"}, "database": {"service": "db"}})
+        for check in CHECKS
+    ]
 
 
 def statuses(**changed):
@@ -44,7 +47,9 @@ def test_other_files_than_those_of_the_containers_are_refused_unless_they_were_c
     assert statuses(started_with=[]) == ["ok", "ok", "ok"]
 
 
-@pytest.mark.parametrize(("called", "said"), [("openlmis-ref-distro", "a second, empty server"), (None, "refuses the name")])
+@pytest.mark.parametrize(
+    ("called", "said"), [("openlmis-ref-distro", "a second, empty server"), (None, "refuses the name")]
+)
 def test_a_name_that_compose_would_not_find_is_warned_of(called, said):
     finding = findings(called=called)[1]
     assert finding.status == "warning"
@@ -88,4 +93,9 @@ def test_a_change_of_what_the_release_does_not_ask_for_is_refused():
 def test_a_job_may_change_more_in_prepared_files_but_not_the_database():
     finding = findings(after={**OUTLOOK["after"], "differences": [PORT]}, prepared=True)[2]
     assert (finding.status, "nginx: ports" in finding.found) == ("warning", True)
-    assert findings(after={**OUTLOOK["after"], "differences": [PORT, {"service": "db", "place": "volumes"}]}, prepared=True)[2].status == "refused"
+    assert (
+        findings(
+            after={**OUTLOOK["after"], "differences": [PORT, {"service": "db", "place": "volumes"}]}, prepared=True
+        )[2].status
+        == "refused"
+    )

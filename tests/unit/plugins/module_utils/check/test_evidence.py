@@ -27,7 +27,10 @@ volumes:
   auth:
     external: false
 """
-OVERRIDE = "services:\n    auth:  # ours\n        environment:\n            - 'spring_profiles_active=production'\n    db: {}\n"
+OVERRIDE = (
+    "services:\n    auth:  # ours\n        environment:\n            - 'spring_profiles_active=production'\n    db:"
+    " {}\n"
+)
 
 
 class Container:
@@ -52,7 +55,9 @@ def seen(services, containers, environment, tmp_path, raw=None):
         compose_file.write_text("services: {}\n")
     rendered = {"services": {one.name: {"environment": environment.get(one.name, {})} for one in services}}
     raw = raw or {"services": {one.name: {"env_file": [{"path": str(tmp_path / "settings.env")}]} for one in services}}
-    return server.Look(None, str(tmp_path), [str(compose_file)], compose.Project("lmis", containers), rendered, raw, services)
+    return server.Look(
+        None, str(tmp_path), [str(compose_file)], compose.Project("lmis", containers), rendered, raw, services
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,14 @@ def test_the_end_of_a_database_url(url, end):
 
 @pytest.mark.parametrize(
     ("host", "found"),
-    [("localhost", ""), ("", ""), ("mail", ""), ("smtp.invalid", ""), ("mail.example.org", "mail.example.org"), ("10.0.0.9", "10.0.0.9")],
+    [
+        ("localhost", ""),
+        ("", ""),
+        ("mail", ""),
+        ("smtp.invalid", ""),
+        ("mail.example.org", "mail.example.org"),
+        ("10.0.0.9", "10.0.0.9"),
+    ],
 )
 def test_mail_that_leaves_the_server(host, found):
     assert evidence_deployment.outside(host, [service("mail")]) == found
@@ -81,15 +93,27 @@ def test_mail_that_leaves_the_server(host, found):
 
 @pytest.mark.parametrize(
     ("options", "size"),
-    [("-server -Xmx512m", 512 << 20), ("-Xmx1g -Xms64m", 1 << 30), ("-Xmx64M -Xmx2G", 2 << 30), ("-Xmx1048576", 1 << 20), ("", 512 << 20)],
+    [
+        ("-server -Xmx512m", 512 << 20),
+        ("-Xmx1g -Xms64m", 1 << 30),
+        ("-Xmx64M -Xmx2G", 2 << 30),
+        ("-Xmx1048576", 1 << 20),
+        ("", 512 << 20),
+    ],
 )
 def test_the_heap_of_a_component(options, size):
     assert evidence_server.heap(options) == size
 
 
 def test_only_the_service_s_own_lines_are_read():
-    assert [number for number, line in evidence_deployment.service_lines(COMPOSE, "auth") if "profiles" in line] == [4, 7, 8]
-    assert [number for number, line in evidence_deployment.service_lines(COMPOSE, "authority") if "profiles" in line] == [11]
+    assert [number for number, line in evidence_deployment.service_lines(COMPOSE, "auth") if "profiles" in line] == [
+        4,
+        7,
+        8,
+    ]
+    assert [
+        number for number, line in evidence_deployment.service_lines(COMPOSE, "authority") if "profiles" in line
+    ] == [11]
     assert [number for number, line in evidence_deployment.service_lines(OVERRIDE, "auth")] == [2, 3, 4]
 
 
@@ -99,7 +123,9 @@ def test_places_come_in_the_order_in_which_they_count(tmp_path, environment):
     (tmp_path / "more.env").write_text("# spring_profiles_active=x\nspring_profiles_active = test\n")
     facts = {"environment": environment, "env_file": [{"path": str(tmp_path / "settings.env")}, "more.env"]}
     texts = {"/opt/docker-compose.yml": COMPOSE, "/opt/override.yml": OVERRIDE}
-    assert evidence_deployment.places("auth", evidence_deployment.PROFILE_KEYS, {"services": {"auth": facts}}, texts, str(tmp_path)) == [
+    assert evidence_deployment.places(
+        "auth", evidence_deployment.PROFILE_KEYS, {"services": {"auth": facts}}, texts, str(tmp_path)
+    ) == [
         "override.yml line 4",
         "docker-compose.yml line 8",
         "docker-compose.yml line 7",
@@ -119,8 +145,20 @@ def test_an_environment_that_is_rendered_differently_is_named_without_its_value(
     look = seen([service("auth"), service("cce"), service("report")], containers, environment, tmp_path)
     found = evidence_deployment.environment_differences(look)
     assert found == [
-        {"key": "MAIL_PASSWORD", "place": "settings.env line 2", "services": ["auth", "cce"], "dollar": True, "variable": ""},
-        {"key": "TIME_ZONE_ID", "place": "settings.env line 3", "services": ["auth", "cce"], "dollar": False, "variable": ""},
+        {
+            "key": "MAIL_PASSWORD",
+            "place": "settings.env line 2",
+            "services": ["auth", "cce"],
+            "dollar": True,
+            "variable": "",
+        },
+        {
+            "key": "TIME_ZONE_ID",
+            "place": "settings.env line 3",
+            "services": ["auth", "cce"],
+            "dollar": False,
+            "variable": "",
+        },
     ]
     assert "pa$word" not in str(found)
 
@@ -142,7 +180,10 @@ def test_files_in_a_container_s_own_layer_but_for_noise(tmp_path):
     (layer / "var" / "agent").mkdir()
     (layer / "var" / "agent" / "docker.sock").write_text("")
     mounts = [{"Destination": "/var/agent/docker.sock", "Source": "/var/run/docker.sock"}]
-    containers = [Container(name, GraphDriver={"Data": {"UpperDir": str(layer)}}, Mounts=mounts) for name in ("ftp", "auth", "log")]
+    containers = [
+        Container(name, GraphDriver={"Data": {"UpperDir": str(layer)}}, Mounts=mounts)
+        for name in ("ftp", "auth", "log")
+    ]
     services = [service("ftp"), service("auth")._replace(schema="auth"), service("log")]
     found = evidence_server.container_files(seen(services, containers, {}, tmp_path), {"ftp": "1.29.2"})
     assert found == {"ftp": ["/home/orders/ORDER-1.csv"], "auth": ["/home/orders/ORDER-1.csv"]}
@@ -150,8 +191,15 @@ def test_files_in_a_container_s_own_layer_but_for_noise(tmp_path):
 
 def test_what_docker_tells_where_the_layer_cannot_be_read(tmp_path):
     ftp = Container("ftp", GraphDriver={"Data": None})
-    ftp.diff = lambda: [{"Path": "/home", "Kind": 0}, {"Path": "/home/orders", "Kind": 1}, {"Path": "/home/orders/a", "Kind": 1}, {"Path": "/x", "Kind": 2}]
-    assert evidence_server.container_files(seen([service("ftp")], [ftp], {}, tmp_path), {"ftp": "1.29.2"}) == {"ftp": ["/home/orders/a"]}
+    ftp.diff = lambda: [
+        {"Path": "/home", "Kind": 0},
+        {"Path": "/home/orders", "Kind": 1},
+        {"Path": "/home/orders/a", "Kind": 1},
+        {"Path": "/x", "Kind": 2},
+    ]
+    assert evidence_server.container_files(seen([service("ftp")], [ftp], {}, tmp_path), {"ftp": "1.29.2"}) == {
+        "ftp": ["/home/orders/a"]
+    }
 
 
 def test_an_anonymous_volume_counts_when_something_was_written_since(tmp_path):
@@ -171,8 +219,12 @@ def test_an_anonymous_volume_counts_when_something_was_written_since(tmp_path):
 
 
 def test_needs_on_one_file_system_are_added_up(tmp_path):
-    places = evidence_server.by_file_system([("the backup", str(tmp_path / "not" / "there"), 5), ("images", str(tmp_path), 7)])
-    assert [(place["path"], place["needs"]) for place in places] == [(str(tmp_path), [("the backup", 5), ("images", 7)])]
+    places = evidence_server.by_file_system(
+        [("the backup", str(tmp_path / "not" / "there"), 5), ("images", str(tmp_path), 7)]
+    )
+    assert [(place["path"], place["needs"]) for place in places] == [
+        (str(tmp_path), [("the backup", 5), ("images", 7)])
+    ]
     assert places[0]["free"] > 0
 
 
@@ -188,9 +240,14 @@ class Images:
 
 
 def test_a_tag_that_means_another_image(tmp_path):
-    db, nginx, ftp = (Container(name, Config={"Env": [], "Image": image}) for name, image in (("db", "x/db:9"), ("nginx", "x/nginx"), ("ftp", "x/ftp:1")))
+    db, nginx, ftp = (
+        Container(name, Config={"Env": [], "Image": image})
+        for name, image in (("db", "x/db:9"), ("nginx", "x/nginx"), ("ftp", "x/ftp:1"))
+    )
     services = [service(name)._replace(component=None) for name in ("db", "nginx", "ftp")]
-    look = seen(services, [db, nginx, ftp], {}, tmp_path)._replace(client=Images({"sha256:1": ["x/nginx:latest"], "sha256:2": ["x/db:9"], "sha256:3": None}))
+    look = seen(services, [db, nginx, ftp], {}, tmp_path)._replace(
+        client=Images({"sha256:1": ["x/nginx:latest"], "sha256:2": ["x/db:9"], "sha256:3": None})
+    )
     assert evidence_deployment.moved_tags(look) == {
         "db": {"name": "x/db:9", "runs": "sha256:1", "means": "sha256:2"},
         "ftp": {"name": "x/ftp:1", "runs": "sha256:1", "means": ""},
@@ -224,6 +281,8 @@ def test_memory_of_a_process_and_its_children():
 )
 def test_a_container_that_was_started_on_another_database(tmp_path, had, found):
     """A parameter that the site has added since, as the check itself asks for, names no other one."""
-    auth = service("auth", DATABASE_URL="jdbc:postgresql://db:5432/open_lmis?sslmode=disable&ApplicationName=openlmis")._replace(schema="auth")
+    auth = service(
+        "auth", DATABASE_URL="jdbc:postgresql://db:5432/open_lmis?sslmode=disable&ApplicationName=openlmis"
+    )._replace(schema="auth")
     containers = [Container("auth", Config={"Env": ["DATABASE_URL=" + had], "Image": "x"})]
     assert evidence_deployment.started_elsewhere(seen([auth], containers, {}, tmp_path)) == found

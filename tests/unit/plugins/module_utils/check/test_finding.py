@@ -16,7 +16,12 @@ from ansible_collections.openlmis.operations.plugins.module_utils.check.finding 
 )
 
 LONG = Finding("login", REFUSED, "admin cannot log in " * 9, "a login", "Correct it.", ("schema  newest", "auth    1"))
-FINDINGS = [LONG, Finding("room", OK, "room"), Finding("memory", WARNING, "little memory", "", "Add some."), Finding("docker", OK, "Docker 20")]
+FINDINGS = [
+    LONG,
+    Finding("room", OK, "room"),
+    Finding("memory", WARNING, "little memory", "", "Add some."),
+    Finding("docker", OK, "Docker 20"),
+]
 
 
 def test_what_is_refused_comes_last_and_columns_are_aligned():
@@ -45,7 +50,9 @@ def test_the_verdict():
 
 
 def test_a_sentence_has_what_was_found_expected_and_to_do():
-    assert Finding("x", REFUSED, "It is so", "Otherwise.", "Do it.").sentence() == "It is so. Expected: Otherwise. Do it."
+    assert (
+        Finding("x", REFUSED, "It is so", "Otherwise.", "Do it.").sentence() == "It is so. Expected: Otherwise. Do it."
+    )
 
 
 def test_long_lists_are_cut():

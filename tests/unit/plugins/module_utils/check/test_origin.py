@@ -35,7 +35,8 @@ def test_a_checkout_with_a_remote_and_a_change(checkout):
     git(checkout, "remote", "add", "origin", "https://deploy:token@git.example.org/moh/lmis.git")
     (checkout / ".env").write_text("A=2\n")
     assert signs(checkout) == [
-        "the files are a git checkout of https://git.example.org/moh/lmis.git, branch main, with changes that are not committed in .env"
+        "the files are a git checkout of https://git.example.org/moh/lmis.git, branch main, with changes that are not"
+        " committed in .env"
     ]
 
 
@@ -55,7 +56,10 @@ def test_a_jenkins_job_and_containers_from_elsewhere(tmp_path):
     folder.mkdir(parents=True)
     (folder / "docker-compose.yml").write_text("services: {}\n")
     found = signs(folder, [{LABEL: str(folder)}, {LABEL: "/home/me/lmis"}, {}])
-    assert found == [f"{folder} looks like the work of a Jenkins job", f"containers were started from /home/me/lmis, not from {folder}"]
+    assert found == [
+        f"{folder} looks like the work of a Jenkins job",
+        f"containers were started from /home/me/lmis, not from {folder}",
+    ]
     plain = tmp_path / "plain"
     plain.mkdir()
     (plain / "docker-compose.yml").write_text("services: {}\n")

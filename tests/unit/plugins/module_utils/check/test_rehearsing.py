@@ -12,7 +12,12 @@ from ansible_collections.openlmis.operations.plugins.module_utils.check import e
 from ansible_collections.openlmis.operations.plugins.module_utils.check.finding import OK, REFUSED
 from ansible_collections.openlmis.operations.plugins.module_utils.project import deployment
 
-IDENTITY = {"name": "open_lmis", "oid": 16385, "system_identifier": "7", "mounts": {"/var/lib/postgresql/data": "staging"}}
+IDENTITY = {
+    "name": "open_lmis",
+    "oid": 16385,
+    "system_identifier": "7",
+    "mounts": {"/var/lib/postgresql/data": "staging"},
+}
 MANIFEST = {
     "run": "20261120T010203Z",
     "release": "3.3.1",
@@ -60,7 +65,10 @@ ARMED = {
     "dump": (changed("backup_dir", "/srv/"), "where this server's own backups are"),
     "another address": (changed("base_url", "http://LMIS.example.org/"), "so is production's"),
     "another database": (changed("dump", "manifest", "database", "identity", IDENTITY), "is the one that was dumped"),
-    "mail": (changed("rendered", "mail_hosts", {"smtp.example.org": ["notification"]}), "mail of notification goes to smtp.example.org"),
+    "mail": (
+        changed("rendered", "mail_hosts", {"smtp.example.org": ["notification"]}),
+        "mail of notification goes to smtp.example.org",
+    ),
     "no run under way": (changed("run", "20261121T010203Z"), "run 20261121T010203Z is under way"),
     "release": (changed("release", "3.4.0"), "this server runs 3.4.0"),
 }
@@ -78,7 +86,9 @@ def test_each_trap_alone_is_refused_with_what_was_found_expected_and_to_be_done(
 
 
 def test_what_the_components_are_configured_with_counts_as_well_as_the_variable():
-    assert list(refused(changed("rendered", "base_urls", {"https://lmis.example.org:443": ["auth"]}))) == ["another address"]
+    assert list(refused(changed("rendered", "base_urls", {"https://lmis.example.org:443": ["auth"]}))) == [
+        "another address"
+    ]
 
 
 def test_a_foreign_dump_needs_production_s_address_and_nothing_else():
@@ -103,7 +113,9 @@ def test_a_server_without_an_address_or_a_database_is_refused():
 
 
 def test_another_release_than_production_s_is_refused():
-    assert refused(changed("dump", "manifest", "release", "3.3.0")) == {"release": "this server runs 3.3.1, production 3.3.0"}
+    assert refused(changed("dump", "manifest", "release", "3.3.0")) == {
+        "release": "this server runs 3.3.1, production 3.3.0"
+    }
     assert list(refused(changed("release", None))) == ["release"]
 
 
@@ -157,6 +169,10 @@ def test_a_mail_host_is_found_in_every_way_in_which_spring_takes_it(environment,
 def test_mail_of_a_service_of_the_site_s_own_is_seen_and_what_stays_here_is_not():
     services = [
         deployment.Service(name, "", "", component, True, {"MAIL_HOST": host}, False, False)
-        for name, component, host in (("auth", "auth", "localhost"), ("ours", None, "smtp.example.org"), ("report", "report", "ours"))
+        for name, component, host in (
+            ("auth", "auth", "localhost"),
+            ("ours", None, "smtp.example.org"),
+            ("report", "report", "ours"),
+        )
     ]
     assert evidence_deployment.mail_of(services) == {"smtp.example.org": ["ours"]}

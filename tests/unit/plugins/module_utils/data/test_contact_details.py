@@ -120,7 +120,9 @@ def test_columns_that_are_not_used_need_no_grant():
     ],
 )
 def test_verification(after, verifies):
-    """Ten users of which three were missing and two differ and are kept; nine rows before, two of them of unknown users."""
+    """Ten users of which three were missing and two differ and are kept; nine rows before, two of them of unknown
+    users.
+    """
     before = module.Counts(source=10, missing=3, differing=2, moving=0, without_email=1, rows=9)
     migration = SimpleNamespace()
     if verifies:

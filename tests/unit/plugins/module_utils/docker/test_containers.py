@@ -86,16 +86,32 @@ def test_the_oldest_programs_that_are_not_older_than_the_server_are_taken():
 
 def test_programs_of_a_named_image_find_certificates_where_they_are_mounted(tmp_path):
     settings = database.ConnectionSettings(
-        host="192.0.2.1", port=5433, database="open_lmis", user="lmis", password="geheim",
-        params={"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem", "sslcert": "/etc/both.pem", "sslkey": "/etc/both.pem"},
-    )  # fmt: skip
+        host="192.0.2.1",
+        port=5433,
+        database="open_lmis",
+        user="lmis",
+        password="geheim",
+        params={
+            "sslmode": "verify-full",
+            "sslrootcert": "/etc/ca.pem",
+            "sslcert": "/etc/both.pem",
+            "sslkey": "/etc/both.pem",
+        },
+    )
     programs = clients.ImageClients(None, settings, "run", str(tmp_path), "postgres:15")
     assert (programs.image, programs.network) == ("postgres:15", "host")
     told = psycopg2.extensions.parse_dsn(programs.dsn("other"))
     assert told == {
-        "host": "192.0.2.1", "hostaddr": "192.0.2.1", "port": "5433", "user": "lmis", "dbname": "other", "sslmode": "verify-full",
-        "sslrootcert": "/openlmis-backup-sslrootcert", "sslcert": "/openlmis-backup-sslcert", "sslkey": "/openlmis-backup-sslcert",
-    }  # fmt: skip
+        "host": "192.0.2.1",
+        "hostaddr": "192.0.2.1",
+        "port": "5433",
+        "user": "lmis",
+        "dbname": "other",
+        "sslmode": "verify-full",
+        "sslrootcert": "/openlmis-backup-sslrootcert",
+        "sslcert": "/openlmis-backup-sslcert",
+        "sslkey": "/openlmis-backup-sslcert",
+    }
     assert programs.certificates == {
         "/etc/ca.pem": {"bind": "/openlmis-backup-sslrootcert", "mode": "ro"},
         "/etc/both.pem": {"bind": "/openlmis-backup-sslcert", "mode": "ro"},
@@ -104,10 +120,17 @@ def test_programs_of_a_named_image_find_certificates_where_they_are_mounted(tmp_
 
 def test_programs_of_the_database_s_own_image_share_its_network(tmp_path):
     container = SimpleNamespace(id="c0ffee", attrs={"Image": "sha256:1"})
-    settings = database.ConnectionSettings(host="db", hostaddr="172.18.0.2", container=container, user="lmis", params={"sslmode": "require"})
+    settings = database.ConnectionSettings(
+        host="db", hostaddr="172.18.0.2", container=container, user="lmis", params={"sslmode": "require"}
+    )
     programs = clients.find(None, settings, "9.6.24", "run", str(tmp_path), "postgres:15")
     assert (programs.image, programs.network) == ("sha256:1", "container:c0ffee")
-    assert psycopg2.extensions.parse_dsn(programs.dsn("other")) == {"host": "127.0.0.1", "port": "5432", "user": "lmis", "dbname": "other"}
+    assert psycopg2.extensions.parse_dsn(programs.dsn("other")) == {
+        "host": "127.0.0.1",
+        "port": "5432",
+        "user": "lmis",
+        "dbname": "other",
+    }
 
 
 def test_an_image_is_of_no_use_on_an_engine_elsewhere(monkeypatch, tmp_path):

@@ -41,7 +41,11 @@ def test_an_engine_on_another_host_is_told_from_one_here(monkeypatch, address, h
         monkeypatch.setenv("DOCKER_HOST", address)
     assert engine.remote_host() == host
     if host:
-        with pytest.raises(OperationError, match="The Docker Engine is on %s .*, and it cannot. .*run this on the Docker host" % host.replace(".", r"\.")):
+        with pytest.raises(
+            OperationError,
+            match="The Docker Engine is on %s .*, and it cannot. .*run this on the Docker host"
+            % host.replace(".", r"\."),
+        ):
             engine.refuse_remote("it cannot")
     else:
         engine.refuse_remote("it cannot")
@@ -51,7 +55,9 @@ def container(ports):
     return SimpleNamespace(name="consul-1", attrs={"NetworkSettings": {"Ports": ports}})
 
 
-@pytest.mark.parametrize(("host", "reached"), [(ELSEWHERE, ELSEWHERE + ":18500"), ("[2001:db8::77]", "[2001:db8::77]:18500")])
+@pytest.mark.parametrize(
+    ("host", "reached"), [(ELSEWHERE, ELSEWHERE + ":18500"), ("[2001:db8::77]", "[2001:db8::77]:18500")]
+)
 def test_a_published_port_is_reached_at_the_engine_s_host(monkeypatch, host, reached):
     monkeypatch.setenv("DOCKER_HOST", "tcp://%s:2376" % host)
     bindings = [{"HostIp": "127.0.0.1", "HostPort": "1"}, {"HostIp": "0.0.0.0", "HostPort": "18500"}]
@@ -61,7 +67,9 @@ def test_a_published_port_is_reached_at_the_engine_s_host(monkeypatch, host, rea
 @pytest.mark.parametrize("ports", [{}, {"8500/tcp": None}, {"8500/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8500"}]}])
 def test_a_port_that_is_not_published_is_not_reached_from_here(monkeypatch, ports):
     monkeypatch.setenv("DOCKER_HOST", "tcp://%s:2376" % ELSEWHERE)
-    with pytest.raises(OperationError, match="consul-1 publishes its port 8500 there to nobody, .* run this on the Docker host"):
+    with pytest.raises(
+        OperationError, match="consul-1 publishes its port 8500 there to nobody, .* run this on the Docker host"
+    ):
         engine.published_address(container(ports), 8500)
 
 
@@ -79,7 +87,9 @@ def programs(tmp_path, monkeypatch):
 
 def test_without_docker(programs):
     said = engine.missing_compose()
-    assert said.startswith("There is no docker command here; Docker Engine 20.10 with Compose 2.18 or newer is expected")
+    assert said.startswith(
+        "There is no docker command here; Docker Engine 20.10 with Compose 2.18 or newer is expected"
+    )
     assert "run this on the Docker host" in said
 
 
@@ -87,7 +97,9 @@ def test_with_compose_v1_only(programs):
     programs("docker", "exit 125")
     programs("docker-compose", '[ "$*" = "version --short" ] && echo 1.29.2')
     said = engine.missing_compose()
-    assert said.startswith("docker-compose 1.29.2 is here and no `docker compose`; Compose 2.18 or newer as docker's plugin is expected")
+    assert said.startswith(
+        "docker-compose 1.29.2 is here and no `docker compose`; Compose 2.18 or newer as docker's plugin is expected"
+    )
     assert "install it on a day before the upgrade" in said
     assert "makes every container anew, the database's too" in said
     assert "expands a $ in an env file" in said
@@ -106,7 +118,9 @@ def test_with_compose_there_is_nothing_to_say(programs):
 def test_a_context_that_leads_elsewhere_is_named(programs):
     client = SimpleNamespace(info=lambda: {"ID": "here"})
     programs("docker", 'case "$1" in info) echo there;; context) echo staging;; esac')
-    with pytest.raises(OperationError, match="another Docker Engine .its context is staging. .* `docker context use default`"):
+    with pytest.raises(
+        OperationError, match="another Docker Engine .its context is staging. .* `docker context use default`"
+    ):
         engine.refuse_another_engine(client)
     programs("docker", 'case "$1" in info) echo here;; context) echo staging;; esac')
     engine.refuse_another_engine(client)

@@ -17,7 +17,12 @@ SAID = [
     {"status": "Pulling fs layer", "progressDetail": {}, "id": "b"},
     {"status": "Waiting", "progressDetail": {}, "id": "b"},
     {"status": "Pulling fs layer", "progressDetail": {}, "id": "c"},
-    {"status": "Downloading", "progressDetail": {"current": 5 * MIB, "total": 40 * MIB}, "progress": "[=> ]", "id": "b"},
+    {
+        "status": "Downloading",
+        "progressDetail": {"current": 5 * MIB, "total": 40 * MIB},
+        "progress": "[=> ]",
+        "id": "b",
+    },
     {"status": "Downloading", "progressDetail": {"current": 40 * MIB, "total": 40 * MIB}, "id": "b"},
     {"status": "Download complete", "progressDetail": {}, "id": "b"},
     {"status": "Extracting", "progressDetail": {"current": 2 * MIB, "total": 40 * MIB}, "id": "b"},
@@ -51,15 +56,23 @@ def test_an_engine_that_goes_away_between_two_lines_is_told_in_words(monkeypatch
         raise urllib3.exceptions.ProtocolError("Connection broken")
 
     monkeypatch.setattr(images, "said_lines", cut_off)
-    with pytest.raises(OperationError, match="Image openlmis/auth:4.0.0 cannot be fetched: Docker said: Connection broken"):
+    with pytest.raises(
+        OperationError, match="Image openlmis/auth:4.0.0 cannot be fetched: Docker said: Connection broken"
+    ):
         images.fetch(None, "openlmis/auth:4.0.0", Layers())
 
 
-IMAGES = {"auth": {"id": "sha256:a", "name": "openlmis/auth:3.2.0"}, "nginx": {"id": "sha256:n", "name": "openlmis/nginx:4"}}
+IMAGES = {
+    "auth": {"id": "sha256:a", "name": "openlmis/auth:3.2.0"},
+    "nginx": {"id": "sha256:n", "name": "openlmis/nginx:4"},
+}
 
 
 def test_every_service_s_image_gets_a_name():
-    assert images.missing_names(IMAGES, "before-1", []) == {"openlmis-operations/auth": "sha256:a", "openlmis-operations/nginx": "sha256:n"}
+    assert images.missing_names(IMAGES, "before-1", []) == {
+        "openlmis-operations/auth": "sha256:a",
+        "openlmis-operations/nginx": "sha256:n",
+    }
 
 
 def test_a_name_that_is_there_stays():

@@ -11,8 +11,9 @@ FACTS = {"owner": 'o"wner', "encoding": "UTF8", "collate": "pt_MZ.UTF-8", "ctype
 
 
 def test_the_scratch_database_is_made_like_the_one_that_is_dumped():
-    assert dump.create_statement("scratch", FACTS) == (
-        'CREATE DATABASE "scratch" TEMPLATE template0 OWNER "o""wner" ENCODING \'UTF8\''
+    assert (
+        dump.create_statement("scratch", FACTS)
+        == 'CREATE DATABASE "scratch" TEMPLATE template0 OWNER "o""wner" ENCODING \'UTF8\''
         " LC_COLLATE 'pt_MZ.UTF-8' LC_CTYPE 'C'"
     )
 
@@ -26,12 +27,14 @@ def test_room_is_counted_by_file_system():
     needs = {"the dump": 3 << 20, "the scratch database": 4 << 20}
     apart = {"the dump": "/backup", "the scratch database": "/data"}
     assert dump.room_problem(needs, {"/backup": 3 << 20, "/data": 4 << 20}, apart) is None
-    assert dump.room_problem(needs, {"/backup": 9 << 20, "/data": 2 << 20}, apart) == (
-        "/data has 2 MiB free, and the scratch database up to 4 MiB may be written to it"
+    assert (
+        dump.room_problem(needs, {"/backup": 9 << 20, "/data": 2 << 20}, apart)
+        == "/data has 2 MiB free, and the scratch database up to 4 MiB may be written to it"
     )
     together = {"the dump": "/disk", "the scratch database": "/disk"}
-    assert dump.room_problem(needs, {"/disk": 6 << 20}, together) == (
-        "/disk has 6 MiB free, and the dump up to 3 MiB and the scratch database up to 4 MiB may be written to it"
+    assert (
+        dump.room_problem(needs, {"/disk": 6 << 20}, together)
+        == "/disk has 6 MiB free, and the dump up to 3 MiB and the scratch database up to 4 MiB may be written to it"
     )
 
 

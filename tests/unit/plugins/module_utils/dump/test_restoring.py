@@ -71,7 +71,9 @@ def test_a_list_is_written_as_it_is_stored_and_anything_else_is_quoted(setting, 
 
 
 def test_missing_roles_are_told_by_what_the_server_wrote_down():
-    text = 'CREATE ROLE postgres;\nALTER ROLE postgres WITH SUPERUSER;\nCREATE ROLE "odd "" one";\nCREATE ROLE reporter;\n'
+    text = (
+        'CREATE ROLE postgres;\nALTER ROLE postgres WITH SUPERUSER;\nCREATE ROLE "odd "" one";\nCREATE ROLE reporter;\n'
+    )
     assert restoring.missing_roles(text, ["postgres"]) == ['odd " one', "reporter"]
     assert restoring.missing_roles(text, ["postgres", "reporter", 'odd " one']) == []
 
@@ -82,7 +84,9 @@ def test_room_is_wanted_for_a_second_database_and_a_tenth(free, missing):
 
 
 def test_free_room_is_read_from_df():
-    text = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda 100 40 60 40% /var/lib/postgresql/data\n"
+    text = (
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda 100 40 60 40% /var/lib/postgresql/data\n"
+    )
     assert restoring.free_bytes(text) == 60 * 1024
     assert restoring.free_bytes("df: no such file") is None
 
@@ -102,5 +106,11 @@ def test_only_what_a_rehearsal_has_left_is_taken_for_that():
     assert not any(map(restoring.is_copy, (before, restoring.scratch_comment(RUN), None, "Ministry's server")))
     left = [restoring.scratch_comment(RUN), restoring.failed_comment(RUN, 4711, "/backup", copy)]
     assert all(map(restoring.left_by_rehearsal, left))
-    kept = [before, copy, restoring.failed_comment(RUN, 4711, "/backup", "Ministry's server"), None, restoring.failed_comment(RUN, 1, "/b", before)]
+    kept = [
+        before,
+        copy,
+        restoring.failed_comment(RUN, 4711, "/backup", "Ministry's server"),
+        None,
+        restoring.failed_comment(RUN, 1, "/b", before),
+    ]
     assert not any(map(restoring.left_by_rehearsal, kept))

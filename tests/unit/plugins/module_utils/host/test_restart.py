@@ -31,7 +31,9 @@ def test_the_policy_that_compose_gives(service, policy):
 
 
 def test_the_policy_that_a_container_has():
-    assert current_policy({"HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}) == Policy("on-failure", 3)
+    assert current_policy({"HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}) == Policy(
+        "on-failure", 3
+    )
     # An Engine that was never told a policy says an empty name.
     assert current_policy({"HostConfig": {"RestartPolicy": {"Name": "", "MaximumRetryCount": 0}}}) == Policy("no", 0)
     assert current_policy({}) == Policy("no", 0)

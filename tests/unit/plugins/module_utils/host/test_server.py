@@ -26,7 +26,9 @@ NOW = {
 
 
 def to_pull(*present, running=("auth", "db", "own"), **changed):
-    """What has to be fetched on a host with these images when the files are changed so; the containers of these services are there."""
+    """What has to be fetched on a host with these images when the files are changed so; the containers of these
+    services are there.
+    """
     images = [{"Id": name, "RepoTags": [name]} for name in present]
     client = SimpleNamespace(api=SimpleNamespace(images=lambda: images))
     containers = [SimpleNamespace(labels={"com.docker.compose.service": name}, status="running") for name in running]
@@ -36,7 +38,12 @@ def to_pull(*present, running=("auth", "db", "own"), **changed):
 
     now, future = services(NOW), services({**NOW, **{name: {"image": image} for name, image in changed.items()}})
     told = {
-        one.name: {"component": one.component, "image": one.image, "target_image": deployment.target_image(one, RELEASE, {})} for one in now
+        one.name: {
+            "component": one.component,
+            "image": one.image,
+            "target_image": deployment.target_image(one, RELEASE, {}),
+        }
+        for one in now
     }
     return server.images_to_pull(client, compose.Project("lmis", containers), future, told, {"redis": "redis:3.2.12"})
 

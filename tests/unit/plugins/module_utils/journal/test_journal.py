@@ -21,7 +21,16 @@ COMMANDS = {"resume": "go on", "rollback": "go back"}
 
 
 def begin(journal, step, second, **options):
-    params = {"step": step, "phase": "upgrade", "plan": [], "run": {}, "holder": ME, "take_over": False, "commands": {}, "path": PATH}
+    params = {
+        "step": step,
+        "phase": "upgrade",
+        "plan": [],
+        "run": {},
+        "holder": ME,
+        "take_over": False,
+        "commands": {},
+        "path": PATH,
+    }
     return journals.started(journal, {**params, **options}, AT.format(second))
 
 
@@ -107,7 +116,10 @@ def test_a_step_needs_the_one_before_it():
     text = end(begin(None, "pull", 0, plan=PLAN), "pull", 1)
     with pytest.raises(OperationError, match="stop was asked for, and the journal says that maintenance_on"):
         begin(text, "stop", 2, plan=PLAN)
-    with pytest.raises(OperationError, match="There is no journal /state/journal.json, and step backup was asked for.*stop.*without --tags"):
+    with pytest.raises(
+        OperationError,
+        match="There is no journal /state/journal.json, and step backup was asked for.*stop.*without --tags",
+    ):
         begin(None, "backup", 2, plan=PLAN)
     text = end(begin(text, "maintenance_on", 2, plan=PLAN), "maintenance_on", 3)
     assert begin(text, "stop", 4, plan=PLAN)["steps"][-1]["step"] == "stop"
@@ -115,7 +127,10 @@ def test_a_step_needs_the_one_before_it():
 
 def test_a_run_in_other_hands_is_refused_with_who_and_when():
     text = begin(None, "stop", 0, holder=OTHER)
-    with pytest.raises(OperationError, match=r"20260102T190000Z was started by operator@office \(process 8\), last seen with step stop at 2026"):
+    with pytest.raises(
+        OperationError,
+        match=r"20260102T190000Z was started by operator@office \(process 8\), last seen with step stop at 2026",
+    ):
         begin(text, "stop", 1)
     with pytest.raises(OperationError) as refused:
         begin(text, "stop", 1)
@@ -144,7 +159,13 @@ def test_a_step_may_change_what_the_run_knows():
 
 
 RUN, LATER = "20260101T000000Z", "20260101T120000Z"
-SERVICE = {"stopped_for_upgrade": True, "one_shot": False, "component": "auth", "container": "1", "image": "openlmis/auth:3.2.0"}
+SERVICE = {
+    "stopped_for_upgrade": True,
+    "one_shot": False,
+    "component": "auth",
+    "container": "1",
+    "image": "openlmis/auth:3.2.0",
+}
 SERVER = {
     "project": {"src": "/opt/lmis"},
     "database": {"identity": IDENTITY, "error": None, "users": 9, "users_without_details": None},
@@ -154,10 +175,22 @@ SERVER = {
     "edits": ["auth 3.2.0 -> 4.0.0"],
     "services": {
         "auth": {**SERVICE, "status": "running", "mounts": {}},
-        "db": {**SERVICE, "stopped_for_upgrade": False, "component": None, "status": "running", "image": "db", "mounts": {"/data": "abc"}},
+        "db": {
+            **SERVICE,
+            "stopped_for_upgrade": False,
+            "component": None,
+            "status": "running",
+            "image": "db",
+            "mounts": {"/data": "abc"},
+        },
     },
 }
-KEPT = {RUN: {"auth": {"id": "sha256:auth", "names": ["openlmis/auth:3.2.0"]}, "db": {"id": "sha256:db", "names": ["kept only"]}}}
+KEPT = {
+    RUN: {
+        "auth": {"id": "sha256:auth", "names": ["openlmis/auth:3.2.0"]},
+        "db": {"id": "sha256:db", "names": ["kept only"]},
+    }
+}
 GONE = {"identity": None, "error": "it does not run", "users": None}
 
 
@@ -171,7 +204,13 @@ MIX = server("running", release=None, begun_from="3.3.1")
 
 
 def manifest(**other):
-    known = {"run": RUN, "release": "3.3.1", "created": AT.format(0), "images": {"auth": {"id": "1"}}, "project": {"src": "/opt/lmis"}}
+    known = {
+        "run": RUN,
+        "release": "3.3.1",
+        "created": AT.format(0),
+        "images": {"auth": {"id": "1"}},
+        "project": {"src": "/opt/lmis"},
+    }
     return {**known, "database": {"identity": IDENTITY}, **other}
 
 
@@ -233,7 +272,9 @@ def test_no_run_is_invented_where_there_is_no_trace_of_one_or_the_last_one_is_ov
     assert lost(STOPPED, finished, manifests=[*BACKUP, ("/b/2", manifest(run=LATER))])["run_id"] == LATER
     # Stopped by hand, all containers there: whoever has stopped them starts them again.
     assert lost(server("exited"), manifests=BACKUP, kept=KEPT) is None
-    assert lost(server("exited", edits=[]), manifests=BACKUP, kept=KEPT, changed=["/b/1"])["steps"][-1]["step"] == "backup"
+    assert (
+        lost(server("exited", edits=[]), manifests=BACKUP, kept=KEPT, changed=["/b/1"])["steps"][-1]["step"] == "backup"
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,7 +297,11 @@ def test_a_backup_of_another_database_is_none():
 def test_a_rollback_that_lost_its_journal_after_the_restore_still_knows_its_backup():
     restored = {**STOPPED, "database": {**SERVER["database"], "identity": dict(IDENTITY, oid=2)}}
     assert lost(restored, manifests=BACKUP, kept=KEPT, closed=True)["steps"][-1]["data"]["dest"] == "/b/1"
-    for facts, traces in ((restored, {"kept": KEPT}), ({**restored, "release": "3.4.0"}, {"kept": KEPT, "closed": True}), (restored, {"closed": True})):
+    for facts, traces in (
+        (restored, {"kept": KEPT}),
+        ({**restored, "release": "3.4.0"}, {"kept": KEPT, "closed": True}),
+        (restored, {"closed": True}),
+    ):
         text = lost(facts, manifests=BACKUP, **traces)
         assert "backup" not in journals.finished_steps(text, "upgrade")
 
@@ -288,7 +333,9 @@ def test_a_journal_of_another_server_is_told_by_its_database_and_by_what_its_run
 
 
 def test_a_journal_older_than_a_later_run_s_backup_is_a_stray_one():
-    assert f"run {LATER} has made a backup" in foreign(kept=KEPT, database=IDENTITY, manifests=[("/b/2", manifest(run=LATER))])
+    assert f"run {LATER} has made a backup" in foreign(
+        kept=KEPT, database=IDENTITY, manifests=[("/b/2", manifest(run=LATER))]
+    )
 
 
 def test_a_journal_older_than_its_backup_learns_of_it():
@@ -314,7 +361,11 @@ def test_a_run_that_was_taken_over_is_not_written_to_by_the_controller_before():
     taken = begin(text, "stop", 1, holder=OTHER, take_over=True)
     released = journals.failed(taken, "no", AT.format(2))
     over = dict(taken, finished=AT.format(2), holder={})
-    for journal, said in ((taken, "taken over by operator@office"), (released, "has stopped since"), (over, "has ended since")):
+    for journal, said in (
+        (taken, "taken over by operator@office"),
+        (released, "has stopped since"),
+        (over, "has ended since"),
+    ):
         with pytest.raises(OperationError, match=said):
             end(journal, "stop", 3)
         with pytest.raises(OperationError, match=said):
@@ -383,15 +434,26 @@ def test_a_failure_says_step_finding_state_and_both_ways():
 
 
 def test_a_failure_before_the_run_says_that_nothing_was_changed():
-    assert journals.failure_lines(None, "upgrade", FACTS, "no login", COMMANDS)[:2] == ["Stopped before anything was changed.", "Found     no login"]
+    assert journals.failure_lines(None, "upgrade", FACTS, "no login", COMMANDS)[:2] == [
+        "Stopped before anything was changed.",
+        "Found     no login",
+    ]
 
 
 def test_a_rollback_that_has_not_begun_leaves_both_ways():
     text = begin(None, "backup", 0, commands=COMMANDS)
     lines = journals.failure_lines(text, "rollback", FACTS, "no backup", {"resume": "go back", "rollback": None})
-    assert lines[0] == "FAILED    The rollback of 20260102T190000Z has not begun; the upgrade had stopped in step backup."
+    assert (
+        lines[0] == "FAILED    The rollback of 20260102T190000Z has not begun; the upgrade had stopped in step backup."
+    )
     assert lines[-2:] == ["Go on     go on", "Roll back go back"]
-    lines = journals.failure_lines(dict(text, commands={}), "rollback", FACTS, "no backup", {"resume": "go back", "rollback": None, "upgrade": "go on"})
+    lines = journals.failure_lines(
+        dict(text, commands={}),
+        "rollback",
+        FACTS,
+        "no backup",
+        {"resume": "go back", "rollback": None, "upgrade": "go on"},
+    )
     assert lines[-2:] == ["Go on     go on", "Roll back go back"]
 
 
@@ -408,7 +470,10 @@ def test_a_failed_rollback_offers_only_to_go_on():
     [
         ({"release": "3.3.1"}, "at 3.3.1, no migration of 3.4.0 in it"),
         ({"release": "3.4.0"}, "at 3.4.0; contact details of 4 users are not copied"),
-        ({"release": "3.4.0", "database": {"error": None, "users_without_details": 0}}, "at 3.4.0; all contact details are copied"),
+        (
+            {"release": "3.4.0", "database": {"error": None, "users_without_details": 0}},
+            "at 3.4.0; all contact details are copied",
+        ),
         ({"database": {"error": "no route"}}, "does not answer: no route"),
     ],
 )
@@ -421,7 +486,9 @@ def test_the_gate_in_a_sentence():
     assert "NOT kept out" in journals.describe_gate(closed)
     assert journals.describe_gate(end(begin(closed, "maintenance_off", 2), "maintenance_off", 3)) == "are let in"
     assert journals.describe_gate(begin(None, "pull", 0)) == "are not kept out"
-    assert "may be kept out" in journals.describe_gate(journals.failed(begin(None, "maintenance_on", 0), "no rights", AT.format(1)))
+    assert "may be kept out" in journals.describe_gate(
+        journals.failed(begin(None, "maintenance_on", 0), "no rights", AT.format(1))
+    )
 
 
 def test_written_whole_private_and_read_back(tmp_path):
@@ -509,7 +576,9 @@ def expect(journal, identity, error=None):
 def test_another_database_is_told_from_the_one_that_the_run_began_with():
     text = begin(None, "stop", 0, run={"database": IDENTITY})
     expect(text, dict(IDENTITY))
-    with pytest.raises(OperationError, match=r"another one, .*'oid': 1.*16384.* is expected.*move the journal /state/journal.json away"):
+    with pytest.raises(
+        OperationError, match=r"another one, .*'oid': 1.*16384.* is expected.*move the journal /state/journal.json away"
+    ):
         expect(text, {**IDENTITY, "oid": 1})
     with pytest.raises(OperationError, match="^it does not answer$"):
         expect(text, None, "it does not answer")

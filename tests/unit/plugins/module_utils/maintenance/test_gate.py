@@ -11,7 +11,9 @@ from ansible_collections.openlmis.operations.plugins.module_utils.maintenance im
 
 @pytest.mark.parametrize("host", ["tcp://192.0.2.1:2376", "tcp://localhost:2375", "ssh://lmis"])
 def test_an_engine_elsewhere_is_refused(host):
-    with pytest.raises(OperationError, match=r"^The Docker Engine is at (tcp|ssh)://….*run this there, or set openlmis_gate to"):
+    with pytest.raises(
+        OperationError, match=r"^The Docker Engine is at (tcp|ssh)://….*run this there, or set openlmis_gate to"
+    ):
         gate.refuse_remote_engine(host)
 
 

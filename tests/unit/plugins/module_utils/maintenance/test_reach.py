@@ -37,7 +37,10 @@ def test_nobody_who_listens_is_a_problem():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        assert reach.problem(f"http://localhost:{port}", ["127.0.0.1"]) == f"no answer from 127.0.0.1 port {port}: Connection refused"
+        assert (
+            reach.problem(f"http://localhost:{port}", ["127.0.0.1"])
+            == f"no answer from 127.0.0.1 port {port}: Connection refused"
+        )
 
 
 def test_silence_is_a_problem():

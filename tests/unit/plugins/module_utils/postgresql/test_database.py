@@ -135,7 +135,8 @@ def test_a_path_in_a_container(key):
     option = {"sslrootcert": "ca_cert", "sslcert": "ssl_cert", "sslkey": "ssl_key"}[key]
     with pytest.raises(
         OperationError,
-        match="no file /config/x on this host, which %s in the database URL names.*on the managed host: %s" % (key, option),
+        match="no file /config/x on this host, which %s in the database URL names.*on the managed host: %s"
+        % (key, option),
     ):
         resolve(database_url=URL + "?%s=/config/x" % key, login_password="")
 
@@ -207,9 +208,13 @@ def test_a_compose_service_is_reached_at_its_container(settings_file, project):
 
 def test_a_compose_service_on_an_engine_elsewhere_is_not_reached(settings_file, project, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "192.0.2.77:2376")
-    with pytest.raises(OperationError, match="on 192.0.2.77 .* the database is its container x_db_1, .* run this on the Docker host"):
+    with pytest.raises(
+        OperationError, match="on 192.0.2.77 .* the database is its container x_db_1, .* run this on the Docker host"
+    ):
         resolve(settings_file=settings_file, project_src="/srv/openlmis")
-    elsewhere = resolve(database_url="jdbc:postgresql://db.example.org/x", login_password="", project_src="/srv/openlmis")
+    elsewhere = resolve(
+        database_url="jdbc:postgresql://db.example.org/x", login_password="", project_src="/srv/openlmis"
+    )
     assert (elsewhere.container, elsewhere.hostaddr) == (None, "")
 
 
@@ -375,13 +380,17 @@ def test_an_error_without_a_state_is_a_lost_connection():
 
 
 def test_the_host_is_named_by_the_project_s_own_file_without_a_look_for_containers(tmp_path):
-    (tmp_path / ".env").write_text("DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\nPOSTGRES_USER=lmis\nPOSTGRES_PASSWORD=p\n")
+    (tmp_path / ".env").write_text(
+        "DATABASE_URL=jdbc:postgresql://db:5432/open_lmis\nPOSTGRES_USER=lmis\nPOSTGRES_PASSWORD=p\n"
+    )
     assert database.named_host({"settings_file": str(tmp_path / ".env"), "project_src": str(tmp_path)}) == "db"
 
 
 def test_a_java_socket_factory_is_refused_unless_an_address_is_named():
     url = "jdbc:postgresql:///open_lmis?cloudSqlInstance=a:b:c&socketFactory=com.example.SocketFactory&user=lmis&password=p"
-    with pytest.raises(OperationError, match="connects through the Java class com.example.SocketFactory.*openlmis_login_host"):
+    with pytest.raises(
+        OperationError, match="connects through the Java class com.example.SocketFactory.*openlmis_login_host"
+    ):
         database.resolve_connection({"database_url": url})
     assert database.resolve_connection({"database_url": url, "login_host": "10.0.0.9"}).host == "10.0.0.9"
 
@@ -391,14 +400,22 @@ def given(name, schema, **environment):
 
 
 COMPONENTS = [
-    given("auth", "auth", DATABASE_URL="jdbc:postgresql://pg.example.org/lmis", POSTGRES_USER="lmis", POSTGRES_PASSWORD="p"),
+    given(
+        "auth",
+        "auth",
+        DATABASE_URL="jdbc:postgresql://pg.example.org/lmis",
+        POSTGRES_USER="lmis",
+        POSTGRES_PASSWORD="p",
+    ),
     given("superset", "", DATABASE_URL="postgresql://elsewhere/bi"),
 ]
 
 
 def test_the_database_is_the_one_that_the_components_render(tmp_path, monkeypatch):
     """A left-over settings.env beside the Compose file, or this process's environment, says nothing."""
-    (tmp_path / "settings.env").write_text("DATABASE_URL=jdbc:postgresql://left-over/old\nPOSTGRES_USER=x\nPOSTGRES_PASSWORD=y\n")
+    (tmp_path / "settings.env").write_text(
+        "DATABASE_URL=jdbc:postgresql://left-over/old\nPOSTGRES_USER=x\nPOSTGRES_PASSWORD=y\n"
+    )
     monkeypatch.setenv("DATABASE_URL", "jdbc:postgresql://environment/other")
     params = {"project_src": str(tmp_path), "release": {"name": "3.4.0"}}
     found = database.resolve_connection(params, COMPONENTS, find_container=False)
@@ -407,13 +424,20 @@ def test_the_database_is_the_one_that_the_components_render(tmp_path, monkeypatc
 
 
 def test_components_that_render_different_databases_are_named_without_them():
-    services = [*COMPONENTS, given("cce", "cce", DATABASE_URL="jdbc:postgresql://pg.example.org/other", POSTGRES_PASSWORD="s3cret")]
+    services = [
+        *COMPONENTS,
+        given("cce", "cce", DATABASE_URL="jdbc:postgresql://pg.example.org/other", POSTGRES_PASSWORD="s3cret"),
+    ]
     with pytest.raises(OperationError, match="in these groups: auth; cce") as raised:
-        database.resolve_connection({"project_src": "/srv", "release": {"name": "3.4.0"}}, services, find_container=False)
+        database.resolve_connection(
+            {"project_src": "/srv", "release": {"name": "3.4.0"}}, services, find_container=False
+        )
     assert "s3cret" not in str(raised.value)
     assert "example.org" not in str(raised.value)
 
 
 def test_components_without_a_database_are_refused():
     with pytest.raises(OperationError, match="No component of the Compose project at /srv renders a DATABASE_URL"):
-        database.resolve_connection({"project_src": "/srv", "release": {"name": "3.4.0"}}, COMPONENTS[1:], find_container=False)
+        database.resolve_connection(
+            {"project_src": "/srv", "release": {"name": "3.4.0"}}, COMPONENTS[1:], find_container=False
+        )

@@ -11,13 +11,24 @@ import yaml
 from ansible_collections.openlmis.operations.plugins.module_utils.project import classification, deployment
 
 RELEASE = yaml.safe_load((Path(__file__).parents[5] / "roles/openlmis/vars/releases/3.4.0.yml").read_text())
-SETTINGS = {"DATABASE_URL": "jdbc:postgresql://db:5432/open_lmis", "POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": "p"}
+SETTINGS = {
+    "DATABASE_URL": "jdbc:postgresql://db:5432/open_lmis",
+    "POSTGRES_USER": "postgres",
+    "POSTGRES_PASSWORD": "p",
+}
 
 
 def services(**more):
     """The services of a stock server, all of which are given the settings, and those of the site's own."""
     stock = {name: "openlmis/%s:1" % name for name in ("auth", "diagnostics", "reference-ui", "nginx")}
-    stock.update({"db": "openlmis/postgres:9.6", "ftp": "hauptmedia/proftpd", "log": "openlmis/rsyslog:1", "consul": "gliderlabs/consul-server"})
+    stock.update(
+        {
+            "db": "openlmis/postgres:9.6",
+            "ftp": "hauptmedia/proftpd",
+            "log": "openlmis/rsyslog:1",
+            "consul": "gliderlabs/consul-server",
+        }
+    )
     rendered = {name: {"image": image, "environment": SETTINGS} for name, image in stock.items()}
     rendered.update(more)
     return deployment.services_of({"services": rendered}, {"services": rendered}, RELEASE)
@@ -47,7 +58,10 @@ def test_a_service_of_the_site_that_is_given_the_database_uses_it(service):
 @pytest.mark.parametrize(
     "service",
     [
-        {"image": "site/dashboard", "environment": {"TITLE": "our db of today", "API": "http://dbadmin/x", "MODE": "dbx"}},
+        {
+            "image": "site/dashboard",
+            "environment": {"TITLE": "our db of today", "API": "http://dbadmin/x", "MODE": "dbx"},
+        },
         {"image": "edoburu/pgbouncer", "environment": SETTINGS},
         {"image": "postgis/postgis:9.6", "environment": SETTINGS},
         {"image": "redis:3.2.12", "environment": SETTINGS},
@@ -59,7 +73,10 @@ def test_a_service_that_only_looks_so_does_not(service):
 
 def test_the_service_that_the_url_names_is_no_user_of_it():
     through = dict(SETTINGS, DATABASE_URL="jdbc:postgresql://pool:6432/open_lmis")
-    rendered = {"auth": {"image": "openlmis/auth:1", "environment": through}, "pool": {"image": "site/pool", "environment": through}}
+    rendered = {
+        "auth": {"image": "openlmis/auth:1", "environment": through},
+        "pool": {"image": "site/pool", "environment": through},
+    }
     found = deployment.services_of({"services": rendered}, {"services": rendered}, RELEASE)
     assert classification.database_hosts(found) == {"pool"}
     assert classification.rendered_users(found) == set()
@@ -91,7 +108,13 @@ def test_every_service_is_something(name, attributes, serving, uses, kind):
 
 
 def test_a_service_whose_end_others_wait_for_exits_by_itself():
-    waiting = {"image": "site/own", "depends_on": {"seed": {"condition": "service_completed_successfully"}, "auth": {"condition": "service_started"}}}
+    waiting = {
+        "image": "site/own",
+        "depends_on": {
+            "seed": {"condition": "service_completed_successfully"},
+            "auth": {"condition": "service_started"},
+        },
+    }
     found = {one.name: one for one in services(own=waiting, seed={"image": "site/seed"})}
     assert [name for name, one in found.items() if one.one_shot] == ["seed"]
 
@@ -123,4 +146,6 @@ def test_containers_that_compose_does_not_render_are_told_apart():
 
 
 def test_sessions_are_counted_by_service():
-    assert classification.session_users({"10.0.0.2": 3, "10.0.0.9": 1}, {"auth": {"10.0.0.2"}, "cce": {"10.0.0.3"}}) == {"auth": 3}
+    assert classification.session_users(
+        {"10.0.0.2": 3, "10.0.0.9": 1}, {"auth": {"10.0.0.2"}, "cce": {"10.0.0.3"}}
+    ) == {"auth": 3}

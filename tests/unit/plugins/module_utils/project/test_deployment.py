@@ -165,7 +165,12 @@ def test_compose_files_are_those_that_compose_loads(tmp_path):
 
 @pytest.mark.parametrize(
     ("service", "restarts"),
-    [({}, False), ({"restart": "no"}, False), ({"restart": "always"}, True), ({"deploy": {"restart_policy": {"condition": "any"}}}, True)],
+    [
+        ({}, False),
+        ({"restart": "no"}, False),
+        ({"restart": "always"}, True),
+        ({"deploy": {"restart_policy": {"condition": "any"}}}, True),
+    ],
 )
 def test_a_service_that_starts_by_itself_is_known(service, restarts):
     rendered = {"services": {"auth": {"image": "openlmis/auth:3.2.0", **service}}}
@@ -206,9 +211,13 @@ def test_compose_file_in_the_env_file_names_the_files(tmp_path, monkeypatch):
     for name in ("docker-compose.yml", "docker-compose.override.yml", "mw.yml"):
         (tmp_path / name).write_text("services: {}")
     (tmp_path / ".env").write_text("COMPOSE_FILE=docker-compose.yml:mw.yml\n")
-    assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / name) for name in ("docker-compose.yml", "mw.yml")]
+    assert deployment.compose_files(str(tmp_path)) == [
+        str(tmp_path / name) for name in ("docker-compose.yml", "mw.yml")
+    ]
     (tmp_path / ".env").write_text("COMPOSE_PATH_SEPARATOR=;\nCOMPOSE_FILE=mw.yml;docker-compose.yml\n")
-    assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / name) for name in ("mw.yml", "docker-compose.yml")]
+    assert deployment.compose_files(str(tmp_path)) == [
+        str(tmp_path / name) for name in ("mw.yml", "docker-compose.yml")
+    ]
     monkeypatch.setenv("COMPOSE_FILE", "docker-compose.yml")
     monkeypatch.setenv("COMPOSE_PATH_SEPARATOR", ":")
     assert deployment.compose_files(str(tmp_path)) == [str(tmp_path / "docker-compose.yml")]
@@ -216,4 +225,7 @@ def test_compose_file_in_the_env_file_names_the_files(tmp_path, monkeypatch):
 
 
 def test_a_dollar_is_one_again_as_it_is_in_the_container():
-    assert deployment.undoubled({"a": ["x$$y", None, 1], "b": {"c": "$$$$"}}) == {"a": ["x$y", None, 1], "b": {"c": "$$"}}
+    assert deployment.undoubled({"a": ["x$$y", None, 1], "b": {"c": "$$$$"}}) == {
+        "a": ["x$y", None, 1],
+        "b": {"c": "$$"},
+    }

@@ -75,7 +75,9 @@ def render(text, env):
 
 def plan(text=COMPOSE, env=ENV, images=None):
     services = deployment.services_of(render(text, env), yaml.safe_load(text), RELEASE)
-    return edits.plan_edits({"/srv/docker-compose.yml": text, "/srv/.env": env}, "/srv/.env", services, RELEASE, images or {})
+    return edits.plan_edits(
+        {"/srv/docker-compose.yml": text, "/srv/.env": env}, "/srv/.env", services, RELEASE, images or {}
+    )
 
 
 def applied(text=COMPOSE, env=ENV, images=None):
@@ -93,8 +95,12 @@ def changed_lines(before, after):
 
 def test_the_edits_are_the_smallest_that_lead_to_the_release():
     compose, env = applied()
-    assert env == ENV.replace("3.2.0", "4.0.0").replace("6.1.0", "7.0.0").replace("CCE_VERSION=1.0.0", "CCE_VERSION=1.0.1")
-    expected = COMPOSE.replace("openlmis/cce:1.0.0-SNAPSHOT", "openlmis/cce:${OL_CCE_VERSION}").replace(" " + DROPPED, "")
+    assert env == ENV.replace("3.2.0", "4.0.0").replace("6.1.0", "7.0.0").replace(
+        "CCE_VERSION=1.0.0", "CCE_VERSION=1.0.1"
+    )
+    expected = COMPOSE.replace("openlmis/cce:1.0.0-SNAPSHOT", "openlmis/cce:${OL_CCE_VERSION}").replace(
+        " " + DROPPED, ""
+    )
     assert compose == expected.replace("services:\n", REDIS)
 
 
@@ -127,11 +133,17 @@ def test_a_variable_that_is_set_twice_is_changed_twice():
 def test_literal_tags_stay_literal_and_the_operator_knows_the_national_image():
     compose, env = applied(LITERAL, "OL_AUTH_VERSION=3.2.0\n", {"reference-ui": "malawi/ui:2.0"})
     assert env == "OL_AUTH_VERSION=3.2.0\n"
-    assert compose.startswith("version: '2'\nservices:\n  redis:\n    image: redis:3.2.12\n    networks: [back]\n    restart: always\n  mw-auth:\n")
+    assert compose.startswith(
+        "version: '2'\nservices:\n  redis:\n    image: redis:3.2.12\n    networks: [back]\n    restart: always\n "
+        " mw-auth:\n"
+    )
     added = "  redis:\n    image: redis:3.2.12\n    networks: [back]\n    restart: always\n"
     assert changed_lines(LITERAL, compose.replace(added, "")) == [
         ('    image: "openlmis/auth:3.2.0"   # since 2018\n', '    image: "openlmis/auth:4.0.0"   # since 2018\n'),
-        ("  reference-ui: {image: malawi/ui:1.2, env_file: .env}\n", "  reference-ui: {image: malawi/ui:2.0, env_file: .env}\n"),
+        (
+            "  reference-ui: {image: malawi/ui:1.2, env_file: .env}\n",
+            "  reference-ui: {image: malawi/ui:2.0, env_file: .env}\n",
+        ),
         ("    image: 'openlmis/requisition:6.1.0'\n", "    image: 'openlmis/requisition:7.0.0'\n"),
     ]
     assert plan(compose, env, {"reference-ui": "malawi/ui:2.0"}) == []
@@ -143,7 +155,9 @@ def test_a_literal_tag_stays_literal_where_env_has_no_variable():
 
 
 def test_a_national_build_is_taken_from_the_operator():
-    compose, env = applied(COMPOSE.replace("openlmis/auth:${OL_AUTH_VERSION}", "ministry/auth:7"), images={"auth": "ministry/auth:8"})
+    compose, env = applied(
+        COMPOSE.replace("openlmis/auth:${OL_AUTH_VERSION}", "ministry/auth:7"), images={"auth": "ministry/auth:8"}
+    )
     assert "image: ministry/auth:8\n" in compose
     assert "OL_AUTH_VERSION=3.2.0" in env
 
@@ -152,10 +166,22 @@ def test_a_national_build_is_taken_from_the_operator():
     ("image", "env", "wanted", "image_after", "env_after"),
     [
         # a registry in a variable
-        ("${REG}/auth:${TAG}", "REG=m.example/x\nTAG=1\n", "m.example/x/auth:2", "${REG}/auth:${TAG}", "REG=m.example/x\nTAG=2\n"),
+        (
+            "${REG}/auth:${TAG}",
+            "REG=m.example/x\nTAG=1\n",
+            "m.example/x/auth:2",
+            "${REG}/auth:${TAG}",
+            "REG=m.example/x\nTAG=2\n",
+        ),
         ("${REG}/auth:1", "REG=m.example/x\n", "m.example/x/auth:2", "${REG}/auth:2", "REG=m.example/x\n"),
         # the whole reference in a variable
-        ("${AUTH}", "export AUTH='ministry/auth:1' # ours\n", "ministry/auth:2", "${AUTH}", "export AUTH='ministry/auth:2' # ours\n"),
+        (
+            "${AUTH}",
+            "export AUTH='ministry/auth:1' # ours\n",
+            "ministry/auth:2",
+            "${AUTH}",
+            "export AUTH='ministry/auth:2' # ours\n",
+        ),
         # a default, and no variable
         ("openlmis/auth:${TAG:-3.2.0}", "", None, "openlmis/auth:${TAG:-4.0.0}", ""),
         # another repository, a digest
@@ -192,7 +218,9 @@ def test_an_option_in_a_comment_stays():
 
 
 def test_a_site_with_a_redis_of_its_own_gets_no_other():
-    text = COMPOSE.replace("OL_REQUISITION_VERSION}\n", "OL_REQUISITION_VERSION}\n    environment: {REDIS_URL: cache.example}\n")
+    text = COMPOSE.replace(
+        "OL_REQUISITION_VERSION}\n", "OL_REQUISITION_VERSION}\n    environment: {REDIS_URL: cache.example}\n"
+    )
     assert "redis:3.2.12" not in applied(text)[0]
     assert "redis:3.2.12" not in applied(COMPOSE.replace("requisition", "other"))[0]
 
@@ -201,7 +229,10 @@ def test_prepared_files_are_put_where_they_differ(tmp_path):
     src, prepared = tmp_path / "src", tmp_path / "prepared"
     for folder in (src, prepared / "config"):
         folder.mkdir(parents=True)
-    with pytest.raises(OperationError, match=r"There is no file in .*; the deployment's files as the new release needs them are expected"):
+    with pytest.raises(
+        OperationError,
+        match=r"There is no file in .*; the deployment's files as the new release needs them are expected",
+    ):
         edits.plan_prepared(str(src), str(prepared))
     (src / ".env").write_text("A=1\n")
     (src / "docker-compose.yml").write_text("services: {}")

@@ -40,7 +40,9 @@ def test_the_diff_holds_no_neighbour():
 
 
 def test_the_diff_holds_no_secret_of_a_changed_line():
-    before, after = file_edits.changed_lines("JAVA_OPTS: -Ddb.password=hunter2 -Dold\n", "JAVA_OPTS: -Ddb.password=hunter2\n")
+    before, after = file_edits.changed_lines(
+        "JAVA_OPTS: -Ddb.password=hunter2 -Dold\n", "JAVA_OPTS: -Ddb.password=hunter2\n"
+    )
     assert "hunter2" not in before + after
     assert "-Dold" in before
 
@@ -58,7 +60,8 @@ def test_a_prepared_file_is_put_in_place_and_its_content_shown_nowhere(tmp_path)
     (tmp_path / "prepared").write_text("API_CODE=new\n")
     os.chmod(tmp_path / "prepared", 0o600)
     planned = [
-        {"path": str(tmp_path / name), "source": str(tmp_path / "prepared"), "summary": name} for name in ("there.env", "config/new.env")
+        {"path": str(tmp_path / name), "source": str(tmp_path / "prepared"), "summary": name}
+        for name in ("there.env", "config/new.env")
     ]
     assert make(planned, check_mode=True)["edits"] == ["there.env", "config/new.env"]
     assert not (tmp_path / "config").exists()

@@ -38,7 +38,11 @@ def test_the_changed_files_lie_among_links_to_the_others(tmp_path):
     for name in (".env", "docker-compose.yml", "config/db/one.sql", "config/log.xml"):
         (src / name).write_text("old")
     (tmp_path / "link").symlink_to(src)
-    changed = {str(tmp_path / "link" / ".env"): b"new", str(src / "config/db/two.sql"): b"added", str(src / "more" / "x"): b"deep"}
+    changed = {
+        str(tmp_path / "link" / ".env"): b"new",
+        str(src / "config/db/two.sql"): b"added",
+        str(src / "more" / "x"): b"deep",
+    }
     expected = {
         ".env": "new",
         "docker-compose.yml": "old",
@@ -71,7 +75,9 @@ NOW = {
 def differing(**changed):
     """What is told of a rendering in which services are otherwise than now."""
     after = {name: one for name, one in {**NOW, **changed}.items() if one is not None}
-    services = deployment.services_of({"services": NOW}, {"services": {"db": {"image": "openlmis/postgres:${V}"}}}, RELEASE)
+    services = deployment.services_of(
+        {"services": NOW}, {"services": {"db": {"image": "openlmis/postgres:${V}"}}}, RELEASE
+    )
     future = outlook.After({"services": after}, [], {})
     return outlook.differences({"services": NOW}, future, services, RELEASE)
 
@@ -84,7 +90,13 @@ def test_what_the_release_asks_for_is_no_difference():
 def test_every_other_change_is_named_without_a_value_but_of_an_image():
     database = {"image": "openlmis/postgres:4.0.0", "volumes": ["other:/data"]}
     assert differing(db=database) == [
-        {"service": "db", "place": "image", "before": "openlmis/postgres:3.2.0", "after": "openlmis/postgres:4.0.0", "raw": "openlmis/postgres:${V}"},
+        {
+            "service": "db",
+            "place": "image",
+            "before": "openlmis/postgres:3.2.0",
+            "after": "openlmis/postgres:4.0.0",
+            "raw": "openlmis/postgres:${V}",
+        },
         {"service": "db", "place": "volumes"},
     ]
     secret = {"image": "openlmis/auth:4.0.0", "environment": {"JAVA_OPTS": "-server -Xmx2g", "LOCALE": "s3cret"}}
@@ -99,9 +111,21 @@ def test_every_other_change_is_named_without_a_value_but_of_an_image():
 def site_ui(tmp_path, container, planned, monkeypatch):
     """The images of a country's own builds by prepared files whose user interface this container runs, or none does."""
     rendered = {"ui": {"image": "site/ui:2.0"}}
-    release = {**RELEASE, "components": {"reference-ui": {"image": "openlmis/reference-ui", "version": "5.1.0"}}, "services": {"ui": "reference-ui"}}
+    release = {
+        **RELEASE,
+        "components": {"reference-ui": {"image": "openlmis/reference-ui", "version": "5.1.0"}},
+        "services": {"ui": "reference-ui"},
+    }
     services = deployment.services_of({"services": rendered}, {"services": rendered}, release)
-    found = [SimpleNamespace(labels={"com.docker.compose.service": "ui"}, status="running", attrs={"Config": {"Image": container}})] if container else []
+    found = (
+        [
+            SimpleNamespace(
+                labels={"com.docker.compose.service": "ui"}, status="running", attrs={"Config": {"Image": container}}
+            )
+        ]
+        if container
+        else []
+    )
     monkeypatch.setattr(outlook.edits, "plan_prepared", lambda *_arguments: planned)
     monkeypatch.setattr(outlook, "as_planned", lambda *_arguments: outlook.After({}, services, {}))
     params = {"project_src": str(tmp_path), "target_files": "/prepared", "images": {}, "release": release}

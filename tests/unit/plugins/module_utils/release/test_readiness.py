@@ -158,10 +158,29 @@ def test_anything_else_may_still_come(history, answer):
 @pytest.mark.parametrize(
     ("auth", "diagnostics", "said"),
     [
-        ((None, None), (None, None), "0 of 2 components ready; the history of auth was not read yet; no answer yet from diagnostics (all migrations applied)"),
-        (("does not exist yet", None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; the history of auth does not exist yet"),
-        ((frozenset(), None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; auth at no migration yet (0 of 3)"),
-        ((frozenset("12"), None), (None, READY._replace(version="1.0.1")), "1 of 2 components ready; auth at 2 (2 of 3)"),
+        (
+            (None, None),
+            (None, None),
+            (
+                "0 of 2 components ready; the history of auth was not read yet; no answer yet from diagnostics (all"
+                " migrations applied)"
+            ),
+        ),
+        (
+            ("does not exist yet", None),
+            (None, READY._replace(version="1.0.1")),
+            "1 of 2 components ready; the history of auth does not exist yet",
+        ),
+        (
+            (frozenset(), None),
+            (None, READY._replace(version="1.0.1")),
+            "1 of 2 components ready; auth at no migration yet (0 of 3)",
+        ),
+        (
+            (frozenset("12"), None),
+            (None, READY._replace(version="1.0.1")),
+            "1 of 2 components ready; auth at 2 (2 of 3)",
+        ),
         ((ALL, READY), (None, READY._replace(version="1.0.1")), "2 of 2 components ready"),
     ],
 )

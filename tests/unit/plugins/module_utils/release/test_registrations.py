@@ -47,7 +47,9 @@ def test_without_any_sign_one_stays():
 
 
 def test_each_container_of_a_scaled_service_keeps_one():
-    registered = [entry("auth", address, f"{address}-{index}", index) for address in ("10.0.0.2", "10.0.0.3") for index in (1, 2)]
+    registered = [
+        entry("auth", address, f"{address}-{index}", index) for address in ("10.0.0.2", "10.0.0.3") for index in (1, 2)
+    ]
     holders = {"auth": [holder("10.0.0.2"), holder("10.0.0.3", host="0e9d8c7b6a5f")]}
     assert registrations.stale(registered, holders) == ["10.0.0.2-1", "10.0.0.3-1"]
 

@@ -36,8 +36,8 @@ def test_the_intention_names_versions_migrations_and_services():
         Component("auth", "4.0.0", "/auth", "auth", "auth", ("1", "2")),
         Component("diagnostics", "1.0.1", "/diagnostics", "diagnostics"),
     ]
-    assert intention(components, ["nginx"]) == (
-        "Would wait until auth answers 4.0.0 with 2 migrations applied,"
+    assert (
+        intention(components, ["nginx"]) == "Would wait until auth answers 4.0.0 with 2 migrations applied,"
         " diagnostics answers 1.0.1 with 0 migrations applied, nginx runs."
     )
 
@@ -60,7 +60,14 @@ def test_an_engine_that_ends_between_two_questions_does_not_cost_the_finding(mon
         (0, True, -1, True),
         (0, True, -11, False),
     ],
-    ids=["never", "long ago", "nginx may not have followed", "nginx has followed", "they stay", "they stay, but ready for long"],
+    ids=[
+        "never",
+        "long ago",
+        "nginx may not have followed",
+        "nginx has followed",
+        "they stay",
+        "they stay, but ready for long",
+    ],
 )
 @pytest.mark.parametrize("name", ["auth", "mw-auth"])
 def test_nginx_remembers_of_several_servers_only_and_not_for_long(name, several_at, lasting, ready_at, remembered):

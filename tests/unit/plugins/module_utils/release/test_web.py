@@ -97,9 +97,7 @@ def server():
     server.server_close()
 
 
-@pytest.mark.parametrize(
-    ("method", "idempotent", "asked"), [("GET", False, 3), ("POST", True, 3), ("POST", False, 1)]
-)
+@pytest.mark.parametrize(("method", "idempotent", "asked"), [("GET", False, 3), ("POST", True, 3), ("POST", False, 1)])
 def test_what_nginx_could_not_pass_on_is_repeated_unless_it_may_have_an_effect(server, method, idempotent, asked):
     answer = Site(server.address, retry_seconds=30).request(method, "/late", idempotent=idempotent)
     assert (answer.status, len(server.seen)) == (200 if asked == 3 else 503, asked)

@@ -42,7 +42,14 @@ def at(seconds):
 
 
 def entry(step, begin, end, data=None, phase="upgrade", **other):
-    return {"step": step, "phase": phase, "started": at(begin), "finished": None if end is None else at(end), "data": data or {}, **other}
+    return {
+        "step": step,
+        "phase": phase,
+        "started": at(begin),
+        "finished": None if end is None else at(end),
+        "data": data or {},
+        **other,
+    }
 
 
 def boot(begin, end):
@@ -59,17 +66,36 @@ def upgraded(**changes):
         entry("set_versions", 20, 22, {"edits": [".env: OL_AUTH_VERSION 3.2.0 -> 4.0.0"]}),
         entry("start", 22, 30),
         entry("wait", 30, 50, {"components": {"auth": boot(25, 48)}}),
-        entry("migrate_contact_details", 50, 53, {"source": 3, "inserted": 3, "updated": 0, "unchanged": 0, "kept": 0, "without_email": 1}),
+        entry(
+            "migrate_contact_details",
+            50,
+            53,
+            {"source": 3, "inserted": 3, "updated": 0, "unchanged": 0, "kept": 0, "without_email": 1},
+        ),
         entry("start", 53, 55),
         entry("wait", 55, 58, {"components": {"auth": boot(25, 56), "notification": boot(54, 57)}}),
         entry("smoke_test", 58, 60, {"results": SMOKE}),
-        entry("maintenance_off", 60, 62, {
-            "rows": {"auth.users": 5, "auth.tokens": 4, "referencedata.users": 3, "notification.new": 3}, "uncounted": [],
-            "histories": {"auth": ["1", "2", "3"]}, "count_seconds": 0.1, "count_timeout": 30,
-        }),
-    ]  # fmt: skip
+        entry(
+            "maintenance_off",
+            60,
+            62,
+            {
+                "rows": {"auth.users": 5, "auth.tokens": 4, "referencedata.users": 3, "notification.new": 3},
+                "uncounted": [],
+                "histories": {"auth": ["1", "2", "3"]},
+                "count_seconds": 0.1,
+                "count_timeout": 30,
+            },
+        ),
+    ]
     run = {"from": "3.3.1", "to": "3.4.0", "warnings": WARNINGS}
-    journal = {"run_id": "20260102T120000Z", "started": at(0), "finished": at(62), "outcome": "upgraded", "phase": "upgrade"}
+    journal = {
+        "run_id": "20260102T120000Z",
+        "started": at(0),
+        "finished": at(62),
+        "outcome": "upgraded",
+        "phase": "upgrade",
+    }
     return {**journal, "run": run, "steps": steps, "commands": {"resume": ON, "rollback": BACK}, **changes}
 
 
@@ -82,9 +108,14 @@ def failed_in(step, **changes):
 
 
 RESTORED = {
-    "backup": "/b/1", "files": [".env"], "kept_as": "open_lmis_failed", "tables": 3, "rows": 12, "hashed": 0,
+    "backup": "/b/1",
+    "files": [".env"],
+    "kept_as": "open_lmis_failed",
+    "tables": 3,
+    "rows": 12,
+    "hashed": 0,
     "activity": {"unknown": "", "tables": {"auth.users": {"rows": 3, "deleted": 1}}},
-}  # fmt: skip
+}
 
 
 def rolled_back():
@@ -95,10 +126,16 @@ def rolled_back():
         entry("stop", later + 2, later + 5, phase="rollback"),
         entry("restore", later + 5, later + 15, RESTORED, "rollback"),
         entry("start", later + 15, later + 20, phase="rollback"),
-        entry("wait", later + 20, later + 30, {"components": {"auth": dict(boot(later + 16, later + 29), version="3.2.0")}}, "rollback"),
+        entry(
+            "wait",
+            later + 20,
+            later + 30,
+            {"components": {"auth": dict(boot(later + 16, later + 29), version="3.2.0")}},
+            "rollback",
+        ),
         entry("smoke_test", later + 30, later + 31, {"results": SMOKE[:1]}, "rollback"),
         entry("maintenance_off", later + 31, later + 32, {"count_timeout": 0}, "rollback"),
-    ]  # fmt: skip
+    ]
     return upgraded(steps=upgraded()["steps"] + back, phase="rollback", outcome="rolled back", finished=at(later + 32))
 
 
@@ -107,16 +144,37 @@ SERVER = {
     "release_target": "3.4.0",
     "database": {"error": None, "users_without_details": 0},
     "histories": {"auth": {"applied": 3, "missing": []}},
-    "components": [{"name": "auth", "schema": "auth", "migrations": ["1", "2", "3"]}, {"name": "diagnostics", "schema": None, "migrations": []}],
+    "components": [
+        {"name": "auth", "schema": "auth", "migrations": ["1", "2", "3"]},
+        {"name": "diagnostics", "schema": None, "migrations": []},
+    ],
     "services": {
-        "auth": {"component": "auth", "running_image": "openlmis/auth:4.0.0", "status": "running", "stopped_for_upgrade": True, "one_shot": False},
-        "db": {"component": None, "running_image": "postgres:1", "status": "running", "stopped_for_upgrade": False, "one_shot": False},
+        "auth": {
+            "component": "auth",
+            "running_image": "openlmis/auth:4.0.0",
+            "status": "running",
+            "stopped_for_upgrade": True,
+            "one_shot": False,
+        },
+        "db": {
+            "component": None,
+            "running_image": "postgres:1",
+            "status": "running",
+            "stopped_for_upgrade": False,
+            "one_shot": False,
+        },
     },
 }
 TOLD = {
-    "now": at(100), "name": "lmis.example.org", "project": "openlmis", "base_url": "https://lmis.example.org", "phase": "upgrade",
-    "commands": {"resume": ON, "rollback": BACK}, "checksum": "cd" * 32, "finding": "",
-}  # fmt: skip
+    "now": at(100),
+    "name": "lmis.example.org",
+    "project": "openlmis",
+    "base_url": "https://lmis.example.org",
+    "phase": "upgrade",
+    "commands": {"resume": ON, "rollback": BACK},
+    "checksum": "cd" * 32,
+    "finding": "",
+}
 
 
 def report(journal, manifest=None, server=None, **told):
@@ -126,29 +184,52 @@ def report(journal, manifest=None, server=None, **told):
 
 RECOVERED = {
     **upgraded(finished=None, outcome=None),
-    "steps": [entry(step, 15, 15) for step in ("pull", "maintenance_on", "stop")] + [entry("backup", 15, 15, {"dest": "/b/1", "recovered": True})],
+    "steps": (
+        [entry(step, 15, 15) for step in ("pull", "maintenance_on", "stop")]
+        + [entry("backup", 15, 15, {"dest": "/b/1", "recovered": True})]
+    ),
     "run": {"from": "3.3.1", "to": "3.4.0"},
 }
 OLD = upgraded(run={"from": "3.3.1", "to": "3.4.0"}, steps=[{**one, "data": {}} for one in upgraded()["steps"]])
 CASES = {
     "upgraded": report(upgraded()),
-    "failed": report(failed_in("wait"), finding=f"auth ended; user {ID} (ann), ann@example.org", server={**SERVER, "release": None}),
+    "failed": report(
+        failed_in("wait"), finding=f"auth ended; user {ID} (ann), ann@example.org", server={**SERVER, "release": None}
+    ),
     "failed early": report(failed_in("pull"), {}, {}, finding="no image"),
     "rolled back": report(rolled_back(), server={**SERVER, "release": "3.3.1"}, phase="rollback"),
-    "rolled back, old": report({**rolled_back(), "steps": [{**one, "data": {}} for one in rolled_back()["steps"]]}, {}, {}),
+    "rolled back, old": report(
+        {**rolled_back(), "steps": [{**one, "data": {}} for one in rolled_back()["steps"]]}, {}, {}
+    ),
     "recovered": report(RECOVERED, finding="cut off"),
     "old": report(OLD, {}, {}),
-    "old without commands": report({key: value for key, value in OLD.items() if key != "commands"}, MANIFEST, {}, commands={}),
+    "old without commands": report(
+        {key: value for key, value in OLD.items() if key != "commands"}, MANIFEST, {}, commands={}
+    ),
     "cut off": report(upgraded(finished=None, outcome=None, steps=[*upgraded()["steps"][:6], entry("wait", 30, None)])),
     "nothing": report(upgraded(steps=[], run={}, finished=None, outcome=None), {}, {}, **dict.fromkeys(TOLD)),
     "hostile": report(
-        upgraded(run={"from": HOSTILE, "to": HOSTILE, "warnings": [{"check": HOSTILE, "found": HOSTILE, "expected": HOSTILE, "remedy": HOSTILE}]},
-                 steps=[*upgraded()["steps"][:4], entry("set_versions", 20, 22, {"edits": [HOSTILE]}), *upgraded()["steps"][5:10],
-                        entry(HOSTILE, 58, 60), entry("smoke_test", 58, 60, {"results": [{"name": HOSTILE, "ok": False, "detail": HOSTILE}]})]),
+        upgraded(
+            run={
+                "from": HOSTILE,
+                "to": HOSTILE,
+                "warnings": [{"check": HOSTILE, "found": HOSTILE, "expected": HOSTILE, "remedy": HOSTILE}],
+            },
+            steps=[
+                *upgraded()["steps"][:4],
+                entry("set_versions", 20, 22, {"edits": [HOSTILE]}),
+                *upgraded()["steps"][5:10],
+                entry(HOSTILE, 58, 60),
+                entry("smoke_test", 58, 60, {"results": [{"name": HOSTILE, "ok": False, "detail": HOSTILE}]}),
+            ],
+        ),
         {**MANIFEST, "tables": {HOSTILE: 1}, "checksums": {HOSTILE + "\udcff": HOSTILE}},
-        name=HOSTILE, project=HOSTILE, base_url=HOSTILE, commands={"rollback": HOSTILE},
+        name=HOSTILE,
+        project=HOSTILE,
+        base_url=HOSTILE,
+        commands={"rollback": HOSTILE},
     ),
-}  # fmt: skip
+}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
@@ -164,17 +245,29 @@ def test_it_is_a_json_document_with_all_its_parts(case):
 
 def test_steps_have_their_number_within_an_attempt():
     steps = CASES["upgraded"]["steps"]
-    assert [(one["step"], one["nth"]) for one in steps if one["step"] in ("start", "wait")] == [("start", 1), ("wait", 1), ("start", 2), ("wait", 2)]
+    assert [(one["step"], one["nth"]) for one in steps if one["step"] in ("start", "wait")] == [
+        ("start", 1),
+        ("wait", 1),
+        ("start", 2),
+        ("wait", 2),
+    ]
     assert [one["seconds"] for one in steps[:3]] == [2.0, 3.0, 5.0]
     again = failed_in("wait")
-    again["steps"] += [entry("start", 100, 101, attempt=2), entry("wait", 101, 110, attempt=2), entry("start", 111, 112, attempt=2)]
+    again["steps"] += [
+        entry("start", 100, 101, attempt=2),
+        entry("wait", 101, 110, attempt=2),
+        entry("start", 111, 112, attempt=2),
+    ]
     assert [one["nth"] for one in report(again)["steps"][-3:]] == [1, 1, 2]
 
 
 def test_users_are_out_from_the_gate_or_without_one_from_the_stop():
     assert CASES["upgraded"]["offline"] == {
-        "from": at(2), "to": at(62), "seconds": 60.0, "windows": [{"from": at(2), "to": at(62), "seconds": 60.0}]
-    }  # fmt: skip
+        "from": at(2),
+        "to": at(62),
+        "seconds": 60.0,
+        "windows": [{"from": at(2), "to": at(62), "seconds": 60.0}],
+    }
     journal = upgraded()
     journal["steps"][1]["data"] = {"gate": "none"}
     assert report(journal)["offline"]["from"] == at(5)
@@ -185,7 +278,10 @@ def test_users_are_out_from_the_gate_or_without_one_from_the_stop():
 def test_nobody_is_out_when_the_gate_failed_and_was_taken_down_again():
     failed = report(failed_in("maintenance_on", data={}))
     assert failed["offline"]["from"] is None
-    for case, said in ((failed, "Both commands stand below.<"), (CASES["failed"], "below. Users stay out until one of them has ended.<")):
+    for case, said in (
+        (failed, "Both commands stand below.<"),
+        (CASES["failed"], "below. Users stay out until one of them has ended.<"),
+    ):
         assert said in report_html.page(case)
     # A gate that was closed when its run was cut off may stand.
     assert report({**failed_in("wait"), "steps": [entry("maintenance_on", 2, None)]})["offline"]["from"] == at(2)
@@ -200,31 +296,50 @@ def test_a_rollback_has_a_window_of_its_own_or_ends_the_upgrade_s():
     assert [one["seconds"] for one in CASES["rolled back"]["offline"]["windows"]] == [60.0, 32.0]
     assert CASES["rolled back"]["offline"]["seconds"] == 32.0
     journal = rolled_back()
-    journal["steps"] = [one for one in journal["steps"] if one["step"] != "maintenance_off" or one["phase"] == "rollback"]
+    journal["steps"] = [
+        one for one in journal["steps"] if one["step"] != "maintenance_off" or one["phase"] == "rollback"
+    ]
     assert [one["seconds"] for one in report(journal)["offline"]["windows"]] == [3692.0]
 
 
 def test_a_boot_is_counted_once_and_only_when_it_was_seen():
-    assert [(one["component"], one["seconds"]) for one in CASES["upgraded"]["boot"]] == [("auth", 23.0), ("notification", 3.0)]
+    assert [(one["component"], one["seconds"]) for one in CASES["upgraded"]["boot"]] == [
+        ("auth", 23.0),
+        ("notification", 3.0),
+    ]
     assert [one["component"] for one in CASES["rolled back"]["boot"]] == ["auth", "notification", "auth"]
     journal = failed_in("wait", data={"components": {"auth": boot(25, None)}})
     assert report(journal)["boot"] == [
-        {"component": "auth", "phase": "upgrade", "started": at(25), "answered": None, "seconds": None, "seen_until": at(50)}
+        {
+            "component": "auth",
+            "phase": "upgrade",
+            "started": at(25),
+            "answered": None,
+            "seconds": None,
+            "seen_until": at(50),
+        }
     ]
     # Up since before this attempt's start: when it answered first, nobody has seen.
-    journal["steps"] += [entry("start", 1000, 1001, attempt=2), entry("wait", 1001, 1010, {"components": {"auth": boot(26, 1002)}}, attempt=2)]
+    journal["steps"] += [
+        entry("start", 1000, 1001, attempt=2),
+        entry("wait", 1001, 1010, {"components": {"auth": boot(26, 1002)}}, attempt=2),
+    ]
     assert len(report(journal)["boot"]) == 1
 
 
 def test_versions_before_and_now():
-    assert CASES["upgraded"]["versions"] == [{"component": "auth", "service": "auth", "before": "3.2.0", "after": "4.0.0"}]
+    assert CASES["upgraded"]["versions"] == [
+        {"component": "auth", "service": "auth", "before": "3.2.0", "after": "4.0.0"}
+    ]
     assert CASES["rolled back"]["versions"][0]["after"] == "3.2.0"
     stopped = {**SERVER, "services": {"auth": dict(SERVER["services"]["auth"], status="exited")}}
     assert report(failed_in("wait"), server=stopped)["versions"][0]["after"] is None
 
 
 def test_migrations_are_those_of_the_histories_before_and_after():
-    assert CASES["upgraded"]["migrations"] == [{"component": "auth", "schema": "auth", "before": 2, "applied": ["3"], "after": 3, "missing": []}]
+    assert CASES["upgraded"]["migrations"] == [
+        {"component": "auth", "schema": "auth", "before": 2, "applied": ["3"], "after": 3, "missing": []}
+    ]
     behind = {**SERVER, "release": None, "histories": {"auth": {"applied": 2, "missing": ["3"]}}}
     (found,) = report(failed_in("wait"), server=behind)["migrations"]
     assert (found["before"], found["applied"], found["after"], found["missing"]) == (2, [], 2, ["3"])
@@ -253,7 +368,9 @@ def test_what_there_was_no_time_to_count_is_said():
 
 def test_contact_details_are_summed_over_attempts():
     journal = upgraded()
-    journal["steps"].insert(7, entry("migrate_contact_details", 49, 50, {"source": 3, "inserted": 2, "updated": 1, "kept": 0}))
+    journal["steps"].insert(
+        7, entry("migrate_contact_details", 49, 50, {"source": 3, "inserted": 2, "updated": 1, "kept": 0})
+    )
     assert report(journal)["contact_details"]["copied"] == 5
     assert CASES["failed"]["contact_details"] is None
 
@@ -300,11 +417,17 @@ def test_what_to_do_next_begins_with_the_changes_to_commit():
 )
 def test_what_a_rollback_loses_is_known_or_not(activity, tables, lost):
     journal = rolled_back()
-    next(one for one in journal["steps"] if one["step"] == "restore")["data"] = {**RESTORED, "activity": activity, "tables": tables}
+    next(one for one in journal["steps"] if one["step"] == "restore")["data"] = {
+        **RESTORED,
+        "activity": activity,
+        "tables": tables,
+    }
     found = report(journal, phase="rollback")
     assert found["restored"]["lost"] == lost
     assert ("Not known" in report_html.page(found)) == (lost is None)
-    journal["steps"] = [one for one in journal["steps"] if one["step"] != "maintenance_off" or one["phase"] == "rollback"]
+    journal["steps"] = [
+        one for one in journal["steps"] if one["step"] != "maintenance_off" or one["phase"] == "rollback"
+    ]
     if not activity:
         assert report(journal)["restored"]["lost"] == []
 
@@ -351,7 +474,10 @@ def test_the_table_of_a_finished_upgrade():
     assert re.search(r"^pull +2026-01-02 12:00:00 +2\.0 s\n(.*\n){2}backup +12:00:10 +10\.0 s$", text, re.MULTILINE)
     for said in (
         "Offline           12:00:02 to 12:01:02 UTC, 1 min 00 s",
-        "Contact details   3 of 3 users copied\n                  0 kept as they were\n                  1 without e-mail\n",
+        (
+            "Contact details   3 of 3 users copied\n                  0 kept as they were\n                  1 without"
+            " e-mail\n"
+        ),
         "Rows              12 before, 15 after: no table has fewer than before (3",
         "Backup            /b/1, 2.0 KiB, 12 rows in 3 tables, proven",
         "Smoke test        1 of 2 passed; not tried: write back",
@@ -370,20 +496,33 @@ def test_the_table_of_a_failure_ends_with_what_is_said_of_it():
 def test_the_table_of_a_rollback():
     text = "\n".join(report_text.lines(CASES["rolled back"]))
     for said in (
-        "lmis.example.org is back at 3.3.1", "Kept              database open_lmis_failed", "stop (back)",
+        "lmis.example.org is back at 3.3.1",
+        "Kept              database open_lmis_failed",
+        "stop (back)",
         "Lost              auth.users: 3 rows written, 1 deleted",
-    ):  # fmt: skip
+    ):
         assert said in text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(None, "-"), (0.04, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 00 s"), (3599.6, "1 h 00 min"), (7380, "2 h 03 min")]
+    ("seconds", "said"),
+    [
+        (None, "-"),
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (7380, "2 h 03 min"),
+    ],
 )
 def test_durations(seconds, said):
     assert report_text.duration(seconds) == said
 
 
-@pytest.mark.parametrize(("number", "said"), [(None, "of unknown size"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(None, "of unknown size"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")],
+)
 def test_sizes(number, said):
     assert report_text.size(number) == said
 
@@ -424,7 +563,17 @@ def test_the_page_is_well_formed(case):
 def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(case):
     page = report_html.page(case)
     found = Elements(page).found
-    assert {tag for tag, _attrs in found} & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"} == set()
+    assert {tag for tag, _attrs in found} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "form",
+        "a",
+    } == set()
     names = {name for _tag, attrs in found for name in attrs}
     assert [name for name in names if name in ("src", "href", "xlink:href", "action") or name.startswith("on")] == []
     assert "url(" not in page
@@ -462,11 +611,19 @@ def test_idle_hours_are_cut_out_of_the_drawing():
     assert scale.at(10) == pytest.approx(48)
     assert scale.at(1000) == pytest.approx(52)
     assert scale.at(1010) == pytest.approx(100)
-    assert report_html.Scale([(float(number * 1000), number * 1000 + 1.0) for number in range(60)]).at(59001) == pytest.approx(100)
+    assert report_html.Scale([(float(number * 1000), number * 1000 + 1.0) for number in range(60)]).at(
+        59001
+    ) == pytest.approx(100)
 
 
 def test_the_first_screen_answers_four_questions():
     page = report_html.page(CASES["upgraded"])
-    for said in ("Did it work?", "How long were users out?", "Was anything lost?", "What must I do now?", "Commit 1 changes"):
+    for said in (
+        "Did it work?",
+        "How long were users out?",
+        "Was anything lost?",
+        "What must I do now?",
+        "Commit 1 changes",
+    ):
         assert said in page
     assert "They still are" in report_html.page(CASES["failed"])

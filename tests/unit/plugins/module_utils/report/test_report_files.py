@@ -10,18 +10,41 @@ import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.report import report_files
 
-STEP = {"step": "pull", "phase": "upgrade", "started": "2026-01-02T19:00:00.000", "finished": "2026-01-02T19:00:01.000", "data": {}}
+STEP = {
+    "step": "pull",
+    "phase": "upgrade",
+    "started": "2026-01-02T19:00:00.000",
+    "finished": "2026-01-02T19:00:01.000",
+    "data": {},
+}
 JOURNAL = {
-    "run_id": "20260102T190000Z", "started": STEP["started"], "finished": None, "outcome": None, "phase": "upgrade", "holder": {}, "steps": [STEP],
+    "run_id": "20260102T190000Z",
+    "started": STEP["started"],
+    "finished": None,
+    "outcome": None,
+    "phase": "upgrade",
+    "holder": {},
+    "steps": [STEP],
     "run": {"from": "3.3.1", "to": "3.4.0"},
-}  # fmt: skip
-PARAMS = {"name": "lmis", "project": None, "base_url": None, "phase": "upgrade", "server": {}, "finding": "no room", "commands": {}}
+}
+PARAMS = {
+    "name": "lmis",
+    "project": None,
+    "base_url": None,
+    "phase": "upgrade",
+    "server": {},
+    "finding": "no room",
+    "commands": {},
+}
 
 
 def test_a_run_has_a_page_a_document_and_what_was_shown(tmp_path):
     dest = tmp_path / "state"
     made = report_files.make(JOURNAL, PARAMS, str(dest), ["FAILED    as said"])
-    assert (made["run"], made["html"], made["json"]) == (JOURNAL["run_id"], *(f"{dest}/report-{JOURNAL['run_id']}.{kind}" for kind in ("html", "json")))
+    assert (made["run"], made["html"], made["json"]) == (
+        JOURNAL["run_id"],
+        *(f"{dest}/report-{JOURNAL['run_id']}.{kind}" for kind in ("html", "json")),
+    )
     assert (dest / "report.txt").read_text().splitlines() == made["lines"]
     assert json.loads((dest / f"report-{made['run']}.json").read_text())["failure"]["finding"] == "no room"
     assert "FAILED    as said" in made["lines"]
@@ -31,7 +54,9 @@ def test_a_run_has_a_page_a_document_and_what_was_shown(tmp_path):
 def test_the_backup_is_told_by_its_manifest(tmp_path):
     folder = tmp_path / "backup"
     folder.mkdir()
-    (folder / "manifest.json").write_text(json.dumps({"sizes": {"globals.sql": 5}, "checksums": {"globals.sql": "ab"}, "tables": {}}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"sizes": {"globals.sql": 5}, "checksums": {"globals.sql": "ab"}, "tables": {}})
+    )
     backup = {**STEP, "step": "backup", "data": {"dest": str(folder)}}
     report = report_files.report_of({**JOURNAL, "steps": [STEP, backup]}, PARAMS)
     assert report["backup"]["folder"] == str(folder)

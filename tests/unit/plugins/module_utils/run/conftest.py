@@ -33,9 +33,15 @@ class Place:
         }
         self.run = {"holder": HOLDER, "commands": {"resume": "go on", "rollback": "go back"}, "take_over": False}
         self.site = {
-            "name": "lmis", "project_src": str(tmp_path), "release": RELEASE, "migrations": {}, "state_dir": str(tmp_path / "state"),
-            "backup_dir": str(tmp_path / "backup"), "without_way_back": False, "backup": "dump",
-        }  # fmt: skip
+            "name": "lmis",
+            "project_src": str(tmp_path),
+            "release": RELEASE,
+            "migrations": {},
+            "state_dir": str(tmp_path / "state"),
+            "backup_dir": str(tmp_path / "backup"),
+            "without_way_back": False,
+            "backup": "dump",
+        }
 
     def gather(self, _params, wait):
         """Stand in for the look at the server."""
@@ -46,7 +52,14 @@ class Place:
 
     def context(self, check_mode=False, **options):
         """Return what a module call of its own begins with."""
-        told = {"login_password": None, "admin_password": None, "client_secret": None, "phase": UPGRADE, "again": False, "part": "begin"}
+        told = {
+            "login_password": None,
+            "admin_password": None,
+            "client_secret": None,
+            "phase": UPGRADE,
+            "again": False,
+            "part": "begin",
+        }
         params = {**told, "told": {}, "run": self.run, "site": self.site, **options}
         return Context(SimpleNamespace(params=params, check_mode=check_mode, get_bin_path=str), Progress())
 
@@ -57,8 +70,22 @@ class Place:
 
     def service(self, name, **facts):
         """Have a service that runs as the release has it."""
-        told = {"component": name, "image": f"openlmis/{name}:4.0.0", "status": "running", "container": "1", "current": True, "stale": False}
-        told.update(stopped_for_upgrade=True, uses_database=False, one_shot=False, started_first=False, kind="component", mounts={})
+        told = {
+            "component": name,
+            "image": f"openlmis/{name}:4.0.0",
+            "status": "running",
+            "container": "1",
+            "current": True,
+            "stale": False,
+        }
+        told.update(
+            stopped_for_upgrade=True,
+            uses_database=False,
+            one_shot=False,
+            started_first=False,
+            kind="component",
+            mounts={},
+        )
         self.facts["services"][name] = {**told, **facts}
 
     def journal(self, **options):

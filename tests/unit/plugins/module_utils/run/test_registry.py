@@ -44,7 +44,11 @@ def test_every_file_of_a_step_is_sent_to_the_host():
     with open(registry.__file__, encoding="utf-8") as stream:
         imports = [node for node in ast.walk(ast.parse(stream.read())) if isinstance(node, ast.ImportFrom)]
     sent = {name.name for node in imports if node.module.endswith("run.steps") for name in node.names}
-    there = {os.path.splitext(name)[0] for name in os.listdir(os.path.join(os.path.dirname(registry.__file__), "steps")) if name.endswith(".py")}
+    there = {
+        os.path.splitext(name)[0]
+        for name in os.listdir(os.path.join(os.path.dirname(registry.__file__), "steps"))
+        if name.endswith(".py")
+    }
     assert sent == set(registry.STEPS.values()) == there - {"__init__"}
 
 

@@ -23,15 +23,32 @@ SERVER = {
         "service-configuration": {"component": None, "status": "exited", "image": ""},
     },
     "components": [
-        {"name": "auth", "service": "auth", "schema": "auth", "path": "/auth", "version": "4.0.0", "migrations": ["1", "2", "3"]},
-        {"name": "diagnostics", "service": "diagnostics", "schema": None, "path": "/diagnostics", "version": "1.0.1", "migrations": []},
+        {
+            "name": "auth",
+            "service": "auth",
+            "schema": "auth",
+            "path": "/auth",
+            "version": "4.0.0",
+            "migrations": ["1", "2", "3"],
+        },
+        {
+            "name": "diagnostics",
+            "service": "diagnostics",
+            "schema": None,
+            "path": "/diagnostics",
+            "version": "1.0.1",
+            "migrations": [],
+        },
     ],
 }
 MANIFEST = {
     "release": "3.3.1",
     "created": "2026-11-23T01:00:00.000",
     "tables": {"a.b": 3},
-    "images": {"nginx": {"id": "sha256:old", "name": "openlmis/nginx:4"}, "db": {"id": "sha256:db", "name": "repo@sha256:1"}},
+    "images": {
+        "nginx": {"id": "sha256:old", "name": "openlmis/nginx:4"},
+        "db": {"id": "sha256:db", "name": "repo@sha256:1"},
+    },
     "components": [{"name": "auth", "version": "3.2.0", "migrations": ["1", "2"]}],
     "database": {"identity": IDENTITY},
 }
@@ -42,23 +59,43 @@ def step(name, finished="2026-11-23T01:00:01.000", phase="upgrade", **data):
 
 
 def journal(*steps, phase="upgrade", finished=None):
-    return {"run_id": "20261123T010000Z", "phase": phase, "finished": finished, "run": {"database": IDENTITY}, "steps": list(steps)}
+    return {
+        "run_id": "20261123T010000Z",
+        "phase": phase,
+        "finished": finished,
+        "run": {"database": IDENTITY},
+        "steps": list(steps),
+    }
 
 
 CLOSED = step("maintenance_on", recovered=True, closed=True)
 BUILT = {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}
 MIXED = {**SERVER, "release": None, "begun_from": "3.3.1"}
-UPGRADED = journal(*(step(name) for name in ("pull", "stop")), step("backup", dest="/b/1"), step("set_versions"), step("start"))
+UPGRADED = journal(
+    *(step(name) for name in ("pull", "stop")), step("backup", dest="/b/1"), step("set_versions"), step("start")
+)
 
 
 def plan(told, server=None, manifest=None, backup=None, backup_dir="/nowhere", **found):
     folder = backup or plans.backup_of(told)
-    host = {"present": {"openlmis/nginx:4": "sha256:old"}, "ids": {"sha256:old"}, "containers": {}, "problems": [], "baseline": None}
+    host = {
+        "present": {"openlmis/nginx:4": "sha256:old"},
+        "ids": {"sha256:old"},
+        "containers": {},
+        "problems": [],
+        "baseline": None,
+    }
     params = {
-        "journal": told, "backup": backup, "backup_dir": str(backup_dir), "server": server or SERVER, "release": RELEASE,
+        "journal": told,
+        "backup": backup,
+        "backup_dir": str(backup_dir),
+        "server": server or SERVER,
+        "release": RELEASE,
         "migrations": MIGRATIONS,
-    }  # fmt: skip
-    return plans.plan(params, {**host, "backup": folder, "manifest": manifest or (MANIFEST if folder else None), **found})
+    }
+    return plans.plan(
+        params, {**host, "backup": folder, "manifest": manifest or (MANIFEST if folder else None), **found}
+    )
 
 
 @pytest.mark.parametrize("steps", [[], ["pull", "maintenance_on", "stop"]])
@@ -84,9 +121,15 @@ def test_a_database_that_no_component_of_the_release_was_started_on_is_left_alon
         (journal(step("backup", dest="/b/1"), step("start", finished=None)), SERVER),
         (journal(step("backup", dest="/b/1")), {**SERVER, "release": None}),
         (journal(step("backup", dest="/b/1")), {**SERVER, "database": {"identity": None, "error": "gone"}}),
-        (journal(step("backup", dest="/b/1")), {**SERVER, "database": {"identity": {**IDENTITY, "oid": 9}, "error": None}}),
+        (
+            journal(step("backup", dest="/b/1")),
+            {**SERVER, "database": {"identity": {**IDENTITY, "oid": 9}, "error": None}},
+        ),
         (journal(CLOSED, step("backup", dest="/b/1", recovered=True)), SERVER),
-        (journal(step("backup", dest="/b/1", recovered=True)), {**SERVER, "histories": {"auth": {"applied": 2}, "notification": {"applied": 1}}}),
+        (
+            journal(step("backup", dest="/b/1", recovered=True)),
+            {**SERVER, "histories": {"auth": {"applied": 2}, "notification": {"applied": 1}}},
+        ),
     ],
 )
 def test_else_it_is_restored(told, server):
@@ -127,13 +170,19 @@ def test_where_the_journal_was_lost_a_database_with_nothing_of_the_release_in_it
         ([CLOSED, step("maintenance_off", finished=None)], SERVER, True),
     ],
 )
-def test_where_the_journal_was_lost_the_firewall_and_the_histories_tell_whether_users_were_let_in(steps, server, let_in):
+def test_where_the_journal_was_lost_the_firewall_and_the_histories_tell_whether_users_were_let_in(
+    steps, server, let_in
+):
     assert plan(journal(*steps, step("backup", dest="/b/1", recovered=True)), server)["users_let_in"] is let_in
 
 
 @pytest.mark.parametrize(("running", "refused"), [("sha256:auth", 0), ("sha256:other", 1)])
 def test_without_journal_and_backup_the_files_are_as_they_were_when_they_name_what_ran(running, refused):
-    kept = step("pull", recovered=True, images={"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}, "service-configuration": BUILT})
+    kept = step(
+        "pull",
+        recovered=True,
+        images={"auth": {"id": "sha256:auth", "name": "openlmis/auth:3.2.0"}, "service-configuration": BUILT},
+    )
     found = plan(journal(kept, CLOSED), present={"openlmis/auth:3.2.0": running}, ids={"sha256:auth", running})
     assert len(found["refused"]) == refused
     assert (found["restore"], found["backup"]) == (False, None)
@@ -150,8 +199,9 @@ def test_without_a_backup_those_that_are_there_are_named(tmp_path):
 
 
 def test_where_no_upgrade_was_begun_there_is_nothing_to_do(tmp_path):
-    assert plan(None, backup_dir=tmp_path)["nothing"] == (
-        "no upgrade was begun: there is neither a journal nor a backup, and it runs as 3.3.1"
+    assert (
+        plan(None, backup_dir=tmp_path)["nothing"]
+        == "no upgrade was begun: there is neither a journal nor a backup, and it runs as 3.3.1"
     )
     stopped = {**SERVER, "services": {"auth": {"component": "auth", "status": "exited"}}}
     for server in (stopped, {**SERVER, "release": "3.4.0"}):
@@ -183,7 +233,15 @@ def test_what_the_upgrade_added_is_removed_and_nothing_that_was_there():
     containers = {"redis": ["x-redis-1"], "ftp": ["x-ftp-1"]}
     assert plan(UPGRADED, containers=containers)["added"] == ["x-redis-1"]
     had = {**MANIFEST, "images": {**MANIFEST["images"], "redis": {"id": "sha256:old", "name": "redis:5"}}}
-    assert plan(UPGRADED, manifest=had, containers=containers, present={"redis:5": "sha256:old", "openlmis/nginx:4": "sha256:old"})["added"] == []
+    assert (
+        plan(
+            UPGRADED,
+            manifest=had,
+            containers=containers,
+            present={"redis:5": "sha256:old", "openlmis/nginx:4": "sha256:old"},
+        )["added"]
+        == []
+    )
 
 
 def test_what_was_rolled_back_is_not_rolled_back_again_but_to_another_backup():

@@ -12,7 +12,13 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core.errors im
 from ansible_collections.openlmis.operations.plugins.module_utils.run import site
 
 ROLE = os.path.join(os.path.dirname(site.__file__), *[os.pardir] * 3, "roles", "openlmis")
-NEEDED = {"project_src": "/opt/lmis", "release": {"name": "3.4.0"}, "migrations": {}, "state_dir": "/var/lib/lmis", "backup_dir": "/backup"}
+NEEDED = {
+    "project_src": "/opt/lmis",
+    "release": {"name": "3.4.0"},
+    "migrations": {},
+    "state_dir": "/var/lib/lmis",
+    "backup_dir": "/backup",
+}
 
 
 def read(**told):
@@ -20,7 +26,14 @@ def read(**told):
 
 
 def test_every_value_has_its_type_whichever_ansible_core_hands_it_on():
-    told = {"login_port": "5433", "backup_keep": 3, "validate_certs": "no", "staging": True, "gate_ports": ["8080", 8443], "mail_hosts": "a,b"}
+    told = {
+        "login_port": "5433",
+        "backup_keep": 3,
+        "validate_certs": "no",
+        "staging": True,
+        "gate_ports": ["8080", 8443],
+        "mail_hosts": "a,b",
+    }
     found = read(**told)
     assert {name: found[name] for name in told} == {
         "login_port": 5433,
@@ -41,17 +54,26 @@ def test_paths_are_those_of_the_host(monkeypatch):
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_name_without_a_value_is_none(value):
     found = read(base_url=value, login_port=value, target_files=value, validate_certs=value, images=value)
-    assert [found[name] for name in ("base_url", "login_port", "target_files", "validate_certs", "images")] == [None] * 5
+    assert [found[name] for name in ("base_url", "login_port", "target_files", "validate_certs", "images")] == [
+        None
+    ] * 5
 
 
 def test_a_value_that_means_no_stays():
     found = read(backup_compress=0, count_timeout=0, staging=False, compose_files=[])
-    assert [found[name] for name in ("backup_compress", "count_timeout", "staging", "compose_files")] == [0, 0, False, []]
+    assert [found[name] for name in ("backup_compress", "count_timeout", "staging", "compose_files")] == [
+        0,
+        0,
+        False,
+        [],
+    ]
 
 
 def test_every_name_is_there_and_every_option_of_a_connection_too():
     assert set(read()) == set(site.SPEC) | set(site.UNSET)
-    assert [read()[name] for name in ("compose_files", "gate_allow", "gate_ports", *site.UNSET)] == [[]] * 3 + [None] * len(site.UNSET)
+    assert [read()[name] for name in ("compose_files", "gate_allow", "gate_ports", *site.UNSET)] == [[]] * 3 + [
+        None
+    ] * len(site.UNSET)
 
 
 def test_one_site_s_list_is_not_another_s():
@@ -82,7 +104,9 @@ def test_secrets_come_beside_and_are_nobody_s_to_check():
     ],
 )
 def test_what_does_not_fit_is_said_by_its_name(told, said):
-    with pytest.raises(OperationError, match=rf"^The variables of the role do not fit: .*{said}.*Correct them, and run again\.$"):
+    with pytest.raises(
+        OperationError, match=rf"^The variables of the role do not fit: .*{said}.*Correct them, and run again\.$"
+    ):
         read(**told)
 
 

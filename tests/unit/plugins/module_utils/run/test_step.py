@@ -71,7 +71,11 @@ def test_the_first_and_the_last_attempt_are_told_apart_and_one_that_did_not_end_
             found.end("maintenance_on", {"number": number}, {})
     assert found.data("maintenance_on", first=True) == {"number": 1}
     assert found.data("maintenance_on") == {"number": 2}
-    assert [one["step"] for one in found.ended("maintenance_on", "pull")] == ["pull", "maintenance_on", "maintenance_on"]
+    assert [one["step"] for one in found.ended("maintenance_on", "pull")] == [
+        "pull",
+        "maintenance_on",
+        "maintenance_on",
+    ]
     assert len(found.steps) == 4
 
 
@@ -116,7 +120,9 @@ def test_a_step_needs_the_one_before_it_and_nothing_is_written_without(path):
 
 
 def taken(path):
-    """Return the journal as this process has read it, of a run that another controller has taken over since with its next step."""
+    """Return the journal as this process has read it, of a run that another controller has taken over since with its
+    next step.
+    """
     found = journal(path)
     found.begin("pull", {})
     found.end("pull", {}, {})
@@ -130,7 +136,9 @@ def taken(path):
 def test_a_run_taken_over_is_refused_where_the_next_step_begins(path, take_over):
     taken(path).end("maintenance_on", {}, {})
     before = path.read_text()
-    with pytest.raises(OperationError, match=r"was taken over by operator@office \(process 8\); this controller, operator@laptop"):
+    with pytest.raises(
+        OperationError, match=r"was taken over by operator@office \(process 8\); this controller, operator@laptop"
+    ):
         journal(path, {**RUN, "take_over": take_over}).begin("stop", {})
     assert path.read_text() == before
 
@@ -231,7 +239,13 @@ def test_a_step_begins_in_the_journal_works_and_ends_there(place):
 
 def test_the_first_step_of_a_run_notes_what_the_server_was(place):
     do(place, type("Pull", (Lift,), {"name": "pull"}), told={"warned": [{"check": "memory"}]})
-    run = {"from": "3.3.1", "to": "3.4.0", "database": place.facts["database"]["identity"], "users": 9, "warnings": [{"check": "memory"}]}
+    run = {
+        "from": "3.3.1",
+        "to": "3.4.0",
+        "database": place.facts["database"]["identity"],
+        "users": 9,
+        "warnings": [{"check": "memory"}],
+    }
     assert place.journal().content["run"] == run
 
 

@@ -26,7 +26,10 @@ OTHER = {"host": "office", "user": "operator", "pid": 8, "started": 80}
         ({"msg": "non-zero return code", "rc": 1, "stderr_lines": ["warning", "no route to host"]}, "no route to host"),
         ({"msg": "non-zero return code", "rc": 1, "stderr_lines": []}, "non-zero return code"),
         ({"msg": "non-zero return code", "rc": 1, "stderr_lines": [""]}, "non-zero return code"),
-        ({"msg": "One or more items failed", "results": [{"msg": "fine"}, {"failed": True, "msg": "the second"}]}, "the second"),
+        (
+            {"msg": "One or more items failed", "results": [{"msg": "fine"}, {"failed": True, "msg": "the second"}]},
+            "the second",
+        ),
         ({"msg": "One or more items failed", "results": [{"failed": True}]}, "One or more items failed"),
         ({"msg": "is wrong", "results": [{"name": "ui", "ok": False, "detail": "/ answers 502"}]}, "is wrong"),
         ({"msg": "odd", "results": ["not a dictionary"]}, "odd"),
@@ -41,8 +44,14 @@ def test_why_a_task_has_failed(failed, said):
 
 def test_what_a_step_had_found_out_is_kept_and_what_a_loop_has_is_not():
     check = {"name": "ui", "ok": False, "skipped": False, "detail": "/ answers 502"}
-    assert learned({"msg": "x", "results": [check, {"item": "a", "failed": True}, "odd"]}) == {"components": {}, "results": [check]}
-    assert learned({"components": {"auth": {"lacks": ["1"]}}}) == {"components": {"auth": {"lacks": ["1"]}}, "results": []}
+    assert learned({"msg": "x", "results": [check, {"item": "a", "failed": True}, "odd"]}) == {
+        "components": {},
+        "results": [check],
+    }
+    assert learned({"components": {"auth": {"lacks": ["1"]}}}) == {
+        "components": {"auth": {"lacks": ["1"]}},
+        "results": [],
+    }
     assert learned({"components": None, "results": None}) == {"components": {}, "results": []}
 
 
@@ -64,9 +73,10 @@ def test_a_failure_is_noted_at_its_step_and_nobody_works_on_the_run(failing):
     noted = failing.journal().content
     assert (noted["steps"][-1]["finding"], noted["steps"][-1]["finished"], noted["holder"]) == ("no way", None, {})
     assert noted["steps"][-1]["data"] == {"components": {"auth": {}}, "results": []}
-    assert result["sentence"] == (
-        f"The upgrade {noted['run_id']} stopped in step maintenance_on. What was found, the server's state, and the commands to go on and back"
-        " stand above."
+    assert (
+        result["sentence"]
+        == f"The upgrade {noted['run_id']} stopped in step maintenance_on. What was found, the server's state, and the"
+        " commands to go on and back stand above."
     )
     assert {"Found     no way", "Go on     go on", "Roll back go back"} <= set(context.lines)
     assert failing.looks == [0]
@@ -76,7 +86,9 @@ def test_the_report_is_on_the_host_and_fetched_where_it_is_wanted(failing):
     context, result = fail(failing, told={"report_dir": "/reports"})
     run = failing.journal().run_id
     base = failing.path.parent / f"report-{run}"
-    assert result["fetch"] == [{"src": f"{base}.{kind}", "dest": f"/reports/lmis-{run}.{kind}"} for kind in ("html", "json")]
+    assert result["fetch"] == [
+        {"src": f"{base}.{kind}", "dest": f"/reports/lmis-{run}.{kind}"} for kind in ("html", "json")
+    ]
     assert f"Report    {base}.html" in context.lines
     assert f"          /reports/lmis-{run}.html on the controller" in context.lines
     assert json.loads((failing.path.parent / f"report-{run}.json").read_text())["failure"]["finding"] == "no way"
@@ -133,7 +145,12 @@ def test_the_report_ends_the_run(place, phase, outcome):
     assert place.path.read_text() == before
     context, result = place.do(Report, phase=phase)
     content = place.journal().content
-    assert (content["outcome"], content["holder"], bool(content["finished"]), context.changed) == (outcome, {}, True, True)
+    assert (content["outcome"], content["holder"], bool(content["finished"]), context.changed) == (
+        outcome,
+        {},
+        True,
+        True,
+    )
     assert result == {"fetch": []}
     assert f"Report    {place.path.parent}/report-{content['run_id']}.html" in context.lines
 

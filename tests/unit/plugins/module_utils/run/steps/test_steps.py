@@ -37,7 +37,9 @@ def before(step, phase=UPGRADE):
 # -- pull ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("missing", "reached", "said"), [([], True, []), (["redis:3.2.12"], False, ["Would fetch redis:3.2.12."])])
+@pytest.mark.parametrize(
+    ("missing", "reached", "said"), [([], True, []), (["redis:3.2.12"], False, ["Would fetch redis:3.2.12."])]
+)
 def test_images_are_there_or_would_be_fetched(place, missing, reached, said):
     place.facts["images_to_pull"] = missing
     step = Pull(place.context())
@@ -113,7 +115,9 @@ def test_a_backup_of_this_run_stays_until_the_server_was_stopped_again(place):
     assert not Backup(place.context()).reached()
 
 
-@pytest.mark.parametrize("damage", [{"run": "20250101T000000Z"}, {"sizes": {"globals.sql": 1}, "checksums": {"globals.sql": "0"}}])
+@pytest.mark.parametrize(
+    "damage", [{"run": "20250101T000000Z"}, {"sizes": {"globals.sql": 1}, "checksums": {"globals.sql": "0"}}]
+)
 def test_a_backup_that_is_damaged_or_another_run_s_is_none(place, damage):
     with_backup(place, **damage)
     assert not Backup(place.context()).reached()
@@ -174,7 +178,10 @@ def test_versions_are_set_when_compose_renders_the_release_and_no_edit_is_left(p
     assert SetVersions(place.context()).reached()
     assert SetVersions(place.context()).shortfall() == ""
     place.facts["edits"] = [{"path": "/opt/lmis/.env", "summary": "auth 3.2.0 -> 4.0.0"}]
-    assert "Compose still renders no wrong image and there remains to be changed: auth 3.2.0 -> 4.0.0" in SetVersions(place.context()).shortfall()
+    assert (
+        "Compose still renders no wrong image and there remains to be changed: auth 3.2.0 -> 4.0.0"
+        in SetVersions(place.context()).shortfall()
+    )
     place.service("auth", current=False, image="openlmis/auth:3.2.0")
     assert not SetVersions(place.context()).reached()
     assert "Compose still renders openlmis/auth:3.2.0" in SetVersions(place.context()).shortfall()
@@ -182,7 +189,11 @@ def test_versions_are_set_when_compose_renders_the_release_and_no_edit_is_left(p
 
 def test_nothing_is_started_forth_with_another_image_than_the_release_s(place):
     place.service("auth", current=False, image="openlmis/auth:3.2.0")
-    assert Start(place.context()).obstacle().startswith("Compose renders openlmis/auth:3.2.0; the images of 3.4.0 are expected")
+    assert (
+        Start(place.context())
+        .obstacle()
+        .startswith("Compose renders openlmis/auth:3.2.0; the images of 3.4.0 are expected")
+    )
     assert Start(place.context(phase=ROLLBACK)).obstacle() == ""
 
 
@@ -200,7 +211,9 @@ def copied(place, kept, attempts=1):
     place.have_done(*before("migrate_contact_details"))
     for _attempt in range(attempts):
         place.journal().begin("migrate_contact_details", {})
-    MigrateContactDetails(place.context()).refuse_what_is_not_understood({"kept": kept, "kept_users": ["1", "2"][:kept]})
+    MigrateContactDetails(place.context()).refuse_what_is_not_understood(
+        {"kept": kept, "kept_users": ["1", "2"][:kept]}
+    )
 
 
 def test_details_that_differ_before_the_first_copy_are_asked_about_once(place):
@@ -273,7 +286,9 @@ def test_the_rows_are_in_the_journal_also_where_the_site_lets_users_in(place, ke
 
 
 @pytest.mark.parametrize(("done", "asked"), [(before("start"), ["present"]), (PLANS[UPGRADE], [])])
-def test_ports_that_docker_chooses_at_the_start_are_closed_where_users_are_kept_out(place, kept_out, monkeypatch, done, asked):
+def test_ports_that_docker_chooses_at_the_start_are_closed_where_users_are_kept_out(
+    place, kept_out, monkeypatch, done, asked
+):
     place.service("auth")
     place.facts.update(restarts={}, components=[])
     place.facts["project"]["unlabelled_networks"] = []
@@ -298,7 +313,11 @@ def test_what_had_ended_before_the_run_and_what_ends_by_itself_is_not_waited_for
     place.service("db", stopped_for_upgrade=False, kind="database")
     told = wait.options(place.context(), ["cron"])
     assert (told["services"], told["may_exit"]) == (["auth", "job", "db"], ["cron", "job"])
-    assert (told["timeout"], told["components"], told["project_src"]) == (900, [{"name": "auth"}], place.site["project_src"])
+    assert (told["timeout"], told["components"], told["project_src"]) == (
+        900,
+        [{"name": "auth"}],
+        place.site["project_src"],
+    )
     assert wait.options(place.context(), [], components=[])["components"] == []
 
 
@@ -315,7 +334,9 @@ def test_what_had_ended_before_the_run_and_what_ends_by_itself_is_not_waited_for
         ({"stray": "lmis-db-1"}, {"/data": "a"}, True, False),
     ],
 )
-def test_the_database_is_started_where_it_does_not_run_on_its_data_and_on_no_other_unless_that_is_asked_for(found, mounts, needed, own_data):
+def test_the_database_is_started_where_it_does_not_run_on_its_data_and_on_no_other_unless_that_is_asked_for(
+    found, mounts, needed, own_data
+):
     known = {"service": "db", "status": "running", "stray": None, "lost": [], **found}
     assert database_up.needed(known, mounts, own_data_only=False) is needed
     assert database_up.needed(known, mounts, own_data_only=True) is own_data
@@ -351,14 +372,21 @@ def test_the_end_of_a_rehearsal_hides_no_failure_of_it(place):
 
 
 def test_a_summary_has_the_run_and_the_seconds_of_each_step(place):
-    assert place.do(Summary)[1] == {"run_id": "", "under_way": False, "begun": {}, "summary": {"offline": None, "steps": []}}
+    assert place.do(Summary)[1] == {
+        "run_id": "",
+        "under_way": False,
+        "begun": {},
+        "summary": {"offline": None, "steps": []},
+    }
     place.have_done("pull", "maintenance_on")
     found = place.do(Summary)[1]
     assert (found["run_id"], found["under_way"], found["begun"]["from"]) == (place.journal().run_id, True, "3.3.1")
     assert [one["step"] for one in found["summary"]["steps"]] == ["pull", "maintenance_on"]
 
 
-def test_a_process_whose_controller_is_gone_is_waited_for_and_a_controller_that_works_refused_at_once(place, monkeypatch):
+def test_a_process_whose_controller_is_gone_is_waited_for_and_a_controller_that_works_refused_at_once(
+    place, monkeypatch
+):
     place.have_done("pull")
     # The process that does the step is this one, which lives.
     place.journal().begin("maintenance_on", {})
