@@ -6,8 +6,7 @@
 - A task file that no other one of the role includes has an entry point, and every entry point a file.
 - Every variable that the role reads is in a spec, with the same default as in defaults/main.yml, or the role sets it
   itself.
-- A private variable (`<role>__…`) is read in no other task file than the one whose result it is, but for those in
-  CARRIED.
+- A private variable (`<role>__…`) is read in no other task file than the one whose result it is.
 - No name is a result and one of the `vars` of a task: the result would win.
 """
 
@@ -21,16 +20,6 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-# The rehearsal knows by these from one of its tasks what to do in the next, and a failure of a batch names the servers
-# to come.
-CARRIED = {
-    "openlmis__copied",
-    "openlmis__in_place",
-    "openlmis__look",
-    "openlmis__rehearsal_id",
-    "openlmis__to_come",
-    "openlmis__way_back",
-}
 
 
 def load(path: Path) -> dict:
@@ -86,7 +75,7 @@ def check_variables(role: Path, texts: dict[str, str], known: set[str]) -> Itera
     }
     for file, text in [*texts.items(), *others.items()]:
         read = set(re.findall(rf"(?<![\w.]){role.name}_[a-z0-9_]+\b(?!\()", text))
-        for name in sorted(read - known - handed - public - CARRIED - results.get(file, set())):
+        for name in sorted(read - known - handed - public - results.get(file, set())):
             yield f"{file} reads {name}, which is in no argument spec, and neither a result of this file nor handed in"
 
 

@@ -220,7 +220,7 @@ def build() -> Iterator[Check]:
 LOOK_INSIDE = """
 import sys, tarfile
 allowed = {"CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs", "meta",
-           "playbooks", "plugins", "requirements-host.txt", "requirements.txt", "requirements.yml", "roles"}
+           "playbooks", "plugins", "requirements-host.txt", "requirements.txt", "roles"}
 names = tarfile.open(sys.argv[1]).getnames()
 surplus = sorted({name.split("/")[0] for name in names} - allowed)
 missing = sorted({"LICENSE", "README.md", "meta/runtime.yml", "requirements.txt"} - set(names))

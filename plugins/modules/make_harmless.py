@@ -98,96 +98,42 @@ lines:
 """
 
 import time
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, leave
-from ansible_collections.openlmis.operations.plugins.module_utils.data import harmless
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
-from ansible_collections.openlmis.operations.plugins.module_utils.dump import restoring
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
+from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal import harmless
 
-MARK = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
 
-
-def require_copy(cursor: Any) -> None:
-    """Raise OperationError for a database that nothing marks as a copy: it may be production's own."""
-    cursor.execute(MARK)
-    name, comment = cursor.fetchone()
-    if not (restoring.is_copy(comment) or restoring.left_by_rehearsal(comment)):
+def work(module: AnsibleModule) -> Dict[str, Any]:
+    """Rewrite the copy."""
+    params = module.params
+    if params["project_src"] or params["project_name"]:
+        compose.require_docker(module)
+    database.require_psycopg2(module)
+    if not params["copy"]:
         raise OperationError(
-            f"The comment of database {name} does not say that it is a copy; that of one which a rehearsal has restored"
-            " does, and is expected, since production's addresses must not be rewritten. Nothing was changed. If this"
-            f' is a copy that you restored by hand, say so with COMMENT ON DATABASE "{name}" IS'
-            f" '{restoring.copy_comment('by hand')}' and run again."
+            "copy is false; true is expected, since production's addresses must not be rewritten. Nothing was changed."
         )
-
-
-def lines(result: Mapping[str, Any]) -> List[str]:
-    """Return the numbers in words."""
-    places = ", ".join(f"{key} {rows}" for key, rows in sorted(result["columns"].items())) or "none"
-    return [
-        f"{result['addresses']} e-mail addresses reach nobody any more: {places}",
-        f"{result['transfers']} rows of {harmless.TRANSFERS} have no real host and no real password any more",
-        f"{result['tokens']} tokens of production have expired",
-        (
-            "Proven before the commit: nothing is left that could be reached, and no address was lost or became equal"
-            " to another"
-        ),
-    ]
-
-
-def run(params: Mapping[str, Any], settings: database.ConnectionSettings, check_mode: bool) -> Dict[str, Any]:
-    """Rewrite, prove, and commit unless in check mode."""
-    connection = database.connect(settings, "openlmis.operations make_harmless")
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)",
-                (f"{params['statement_timeout']}s",),
-            )
-            require_copy(cursor)
-            result = harmless.make(cursor)
-        connection.rollback() if check_mode else connection.commit()
-        return result
-    except database.psycopg2.Error as error:
-        raise database.database_error(
-            error, settings, "While the copy was made harmless", "Everything was rolled back"
-        ) from None
-    finally:
-        connection.close()
+    begin = time.monotonic()
+    result = harmless.rewrite(database.resolve_connection(params), params["statement_timeout"], module.check_mode)
+    return {
+        "changed": bool(result["addresses"] or result["transfers"] or result["tokens"]),
+        "verified": True,
+        "duration": round(time.monotonic() - begin, 3),
+        "lines": harmless.said(result),
+        **result,
+    }
 
 
 def main() -> None:
     """Entry point of the module."""
     spec = database.connection_argument_spec()
     spec.update(copy={"type": "bool", "required": True}, statement_timeout={"type": "int", "default": 0})
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    if module.params["project_src"] or module.params["project_name"]:
-        compose.require_docker(module)
-    database.require_psycopg2(module)
-    if not module.params["copy"]:
-        module.fail_json(
-            msg=(
-                "copy is false; true is expected, since production's addresses must not be rewritten. Nothing was"
-                " changed."
-            )
-        )
-    begin = time.monotonic()
-    try:
-        settings = database.resolve_connection(module.params)
-        result = run(module.params, settings, module.check_mode)
-    except OperationError as error:
-        module.fail_json(msg=str(error))
-    changed = bool(result["addresses"] or result["transfers"] or result["tokens"])
-    leave(
-        module,
-        changed=changed,
-        verified=True,
-        duration=round(time.monotonic() - begin, 3),
-        lines=lines(result),
-        **result,
-    )
+    skeleton.main(spec, work)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ options:
     choices:
       - backup
       - check
+      - check_rehearsal
       - check_rollback
       - failed
       - maintenance_off
@@ -33,19 +34,19 @@ options:
       - migrate_contact_details
       - pull
       - put_files_back
-      - rehearsal_begin
-      - rehearsal_over
-      - rehearsal_start
-      - rehearsal_stop
-      - rehearsal_summary
+      - rehearsal_failed
       - report
+      - report_rehearsal
       - restore
+      - restore_copy
       - resume
       - set_versions
       - smoke_test
       - start
+      - start_copy
       - stop
       - wait
+      - way_back
       - ways
   part:
     description: V(end) is what comes after the site's own tasks, V(begin) all before them; without such tasks V(begin)
@@ -118,16 +119,16 @@ site_tasks:
   type: bool
 refused:
   description: Why the run must not begin; empty where it may.
-  returned: from V(check) and V(check_rollback)
+  returned: from V(check), V(check_rollback) and V(check_rehearsal)
   type: list
   elements: str
 nothing_to_do:
   description: Why there is nothing to do; empty where there is.
-  returned: from V(check) and V(check_rollback)
+  returned: from V(check), V(check_rollback) and V(check_rehearsal)
   type: str
 question:
   description: What is asked before users are kept out.
-  returned: from V(check) and V(check_rollback)
+  returned: from V(check), V(check_rollback) and V(check_rehearsal)
   type: str
 table:
   description: What the check found. It returns all that M(openlmis.operations.upgrade_check) does.
@@ -152,18 +153,13 @@ folder:
   type: str
 fetch:
   description: Files of the report to fetch, each with C(src) on the host and C(dest) on the controller.
-  returned: from V(report) and V(failed)
+  returned: from V(report), V(failed) and V(report_rehearsal)
   type: list
   elements: dict
 sentence:
   description: What the playbook fails with.
-  returned: from V(failed)
+  returned: from V(failed) and V(rehearsal_failed)
   type: str
-summary:
-  description: The seconds of every step, with the C(run_id), whether that run is C(under_way), and what it had C(begun)
-    with.
-  returned: from V(rehearsal_summary)
-  type: dict
 held_by:
   description: The controller that works on the run.
   returned: when that is another one

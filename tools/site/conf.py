@@ -22,8 +22,7 @@ default_role = "any"
 nitpicky = True
 
 # What the pages refer to outside of them: Ansible's own documentation. A reference that leads nowhere is a warning, and
-# fails the build;
-# whether Ansible and community.docker have a module of that name is seen by `antsibull-docs lint-collection-docs`.
+# fails the build; whether Ansible has a module of that name is seen by `antsibull-docs lint-collection-docs`.
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
 OUTSIDE = {
     "action_plugins": ("plugins/action.html#action-plugins", "Action plugins"),

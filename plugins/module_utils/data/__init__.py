@@ -2,4 +2,4 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The only rows that are written: the copy of the contact details, and a copy of production made harmless."""
+"""The only rows that an upgrade writes itself: the copy of the contact details."""

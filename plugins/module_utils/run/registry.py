@@ -52,11 +52,12 @@ STEPS = {
     "check_rollback": "check",
     "put_files_back": "check",
     "restore": "rollback",
-    "rehearsal_begin": "rehearsal",
-    "rehearsal_over": "rehearsal",
-    "rehearsal_start": "rehearsal",
-    "rehearsal_stop": "rehearsal",
-    "rehearsal_summary": "rehearsal",
+    "check_rehearsal": "rehearsal",
+    "restore_copy": "rehearsal",
+    "start_copy": "rehearsal",
+    "rehearsal_failed": "rehearsal",
+    "way_back": "rehearsal",
+    "report_rehearsal": "rehearsal",
 }
 
 

@@ -28,6 +28,11 @@ SPEC: Dict[str, Dict[str, Any]] = {
     "discard_container_files": LIST,
     "staging": WORD,
     "mail_hosts": LIST,
+    # A copy of production, on a staging server.
+    "rehearse_dump": PATH,
+    "rehearse_database": TEXT,
+    "rehearse_backup_verify": TEXT,
+    "production_base_url": TEXT,
     # The database.
     "settings_file": PATH,
     "login_host": TEXT,

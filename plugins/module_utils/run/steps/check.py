@@ -84,7 +84,9 @@ class CheckRollback(Step):
             lines = [
                 "The database does not answer; its container is brought up first, and what is in it is looked at then"
             ]
-            if facts["database"]["error"] is None:
+            if facts["project"]["unreadable"]:
+                lines = ["The database is looked at once the deployed files are put back"]
+            elif facts["database"]["error"] is None:
                 lines = restore.into_place(rollback.restore_options(context, planned), True, context.progress)["lines"]
         if planned["lines"]:
             context.say(facts["project"]["unreadable"], *planned["lines"], *lines)

@@ -2,107 +2,241 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What only a rehearsal on a staging server needs."""
+"""A rehearsal: a copy of production takes the place of a staging server's database, and an upgrade of it is timed."""
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, List, Mapping
 
+from ansible_collections.openlmis.operations.plugins.module_utils.core import disk, progress
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
 from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
+from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal import copy, harmless, look
 from ansible_collections.openlmis.operations.plugins.module_utils.release import wait
-from ansible_collections.openlmis.operations.plugins.module_utils.run.step import UPGRADE, Context, Journal, Step, now
+from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import FIRST as COPIED
+from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import Rehearsing
+from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step, now
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import report
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.wait import options
 
-
-def rehearsing(context: Context) -> Journal:
-    """Return who rehearses, from the first container that is removed to the report: the run's own journal begins with
-    its upgrade only.
-    """
-    return Journal(context.state("rehearsing.json"), UPGRADE, context.run, not context.check_mode)
+STARTED, BACK = "start_copy", "way_back"
 
 
-class Begin(Step):
-    """Note that this controller rehearses: two rehearsals would drop each other's copy."""
-
-    name = "rehearsal_begin"
-
-    def run(self) -> Dict[str, Any]:
-        """Note it; raise OperationError when somebody else does."""
-        journal = rehearsing(self.context)
-        journal.require_sound()
-        params = {
-            **self.context.run,
-            "step": "restore_copy",
-            "phase": UPGRADE,
-            "plan": [],
-            "run": {},
-            "path": journal.path,
-        }
-        journal.save(journals.started(journal.content, params, now()))
-        return {}
+def copy_options(context: Context, run: str, state: str) -> Dict[str, Any]:
+    """Return the options of the copy."""
+    site = context.site
+    return {
+        **site,
+        "state": state,
+        "run": run,
+        "dump": site["rehearse_dump"],
+        "database": site["rehearse_database"],
+        "work_dir": context.state("rehearsal"),
+        "jobs": site["backup_jobs"],
+        "image": site["backup_image"],
+        "wait_for_sessions": 60,
+    }
 
 
-class Over(Step):
-    """Let others rehearse. It comes after the rehearsal and often after its failure, which it must not hide."""
+class CheckRehearsal(Step):
+    """Refuse a rehearsal where it could reach real users or partners, and look at the dump."""
 
-    name = "rehearsal_over"
+    name = "check_rehearsal"
 
     def run(self) -> Dict[str, Any]:
-        """Note that nobody rehearses any more; where that fails, say so."""
-        journal = rehearsing(self.context)
-        try:
-            journal.require_sound()
-            if journal.content is not None and not journal.content["finished"]:
-                params = {**self.context.run, "outcome": "upgraded", "path": journal.path}
-                journal.save(journals.finished(journal.content, params, now()))
-        except OperationError as error:
-            self.context.say(
-                f"warning   {journal.path} still says that somebody rehearses: {error}",
-                "The next rehearsal from this controller sees that this one is gone; from another one run it with"
-                " openlmis_take_over=true.",
-            )
-        return {}
+        """Return what was found, and in C(refused) why the rehearsal must not begin."""
+        context, site = self.context, self.site
+        found = look.check(look_options(context))
+        context.say(*found["table"])
+        if found["refused"]:
+            return {"refused": found["refused"], "nothing_to_do": "", "question": ""}
+        planned = copy.run(copy_options(context, journals.run_id(now()), "beside"), True, context.progress)
+        context.say(*planned["lines"])
+        question = (
+            f"{site['name']} is staging and goes offline now, gets a copy of production's database and is upgraded to"
+            f" OpenLMIS {context.release['name']}."
+        )
+        return {"refused": [], "nothing_to_do": "", "question": question}
 
 
-class Stop(Step):
-    """Remove the containers of components, UI, nginx and consul."""
-
-    name = "rehearsal_stop"
-
-    def run(self) -> Dict[str, Any]:
-        """Remove them."""
-        running.remove(self.context.seen, self.context.services("stopped_for_upgrade"), self.context.progress)
-        self.context.changed = True
-        return {}
+def look_options(context: Context) -> Dict[str, Any]:
+    """Return the options of the look at dump and server."""
+    site, journal = context.site, context.journal
+    return {**site, "dump": site["rehearse_dump"], "run": journal.run_id if journal.under_way else ""}
 
 
-class Start(Step):
-    """Start the staging server: on the copy, or after a failure as it was."""
+class RestoreCopy(Step):
+    """Restore the dump beside the database, make it harmless, and let it take the database's name."""
 
-    name = "rehearsal_start"
+    name = COPIED
 
     def run(self) -> Dict[str, Any]:
-        """Start it; after a failure containers start by themselves again, else it is waited for."""
-        context = self.context
+        """Do it; whatever fails is followed by C(rehearsal_failed)."""
+        context, rehearsing = self.context, Rehearsing(self.context)
+        if context.check_mode:
+            return {}
+        rehearsing.begin(COPIED, {})
+        release, components = context.server["release"], look.check(look_options(context))["components"]
+        running.remove(context.seen, context.services("stopped_for_upgrade"), context.progress)
         context.changed = True
+        copied = copy.run(copy_options(context, rehearsing.run_id, "beside"), False, context.progress)
+        context.say(*copied["lines"])
+        beside = {**self.site, "login_db": copied["scratch"]}
+        self.require_release(context.look(login_db=copied["scratch"])[1]["release"], release)
+        context.say(*harmless.said(harmless.rewrite(database.resolve_connection(beside), 0, False)))
+        in_place = copy.run(copy_options(context, rehearsing.run_id, "in_place"), False, context.progress)
+        context.say(*in_place["lines"])
+        rehearsing.end(COPIED, {"bytes": copied["bytes"], "kept_as": in_place["kept_as"], "components": components}, {})
+        return {}
+
+    @staticmethod
+    def require_release(found: str, wanted: str) -> None:
+        """Raise OperationError when the copy is of another release than the one that runs here."""
+        if found != wanted:
+            raise OperationError(
+                f"The histories of the copy are of {found or 'a mix of releases'}, and this server runs {wanted}; the"
+                " same release is expected. The staging server's database is as it was. Deploy the release here that"
+                " production runs, and run again."
+            )
+
+
+class StartCopy(Step):
+    """Start the release of before on the copy, and wait until every component answers."""
+
+    name = STARTED
+
+    def run(self) -> Dict[str, Any]:
+        """Start it; whatever fails is followed by C(rehearsal_failed)."""
+        context, rehearsing = self.context, Rehearsing(self.context)
+        if context.check_mode:
+            return {}
+        rehearsing.begin(STARTED, {})
         running.up(context.seen, [], context.server["restarts"], context.progress)
         context.look()
-        if context.told.get("as_it_was"):
-            restart.release(context.seen)
-        else:
-            wait.wait(options(context, [], components=context.told["components"]), False, context.progress)
+        components = rehearsing.data(COPIED).get("components") or []
+        wait.wait(options(context, [], components=components), False, context.progress)
+        rehearsing.end(STARTED, {}, {})
+        context.changed = True
         return {}
 
 
-class Summary(Step):
-    """Tell how long each step of the run took."""
+class RehearsalFailed(Step):
+    """Leave nothing of production behind and the server as it was, unless the copy has its place already."""
 
-    name = "rehearsal_summary"
+    name = "rehearsal_failed"
 
     def run(self) -> Dict[str, Any]:
-        """Return the run's id, what it began with, and the seconds."""
-        content = self.journal.content or {}
-        told = {"run_id": self.journal.run_id, "under_way": self.journal.under_way, "begun": content.get("run", {})}
-        return {**told, "summary": journals.summarise(self.journal.content)}
+        """Return what the playbook fails with."""
+        context, rehearsing = self.context, Rehearsing(self.context)
+        said = [report.reason(context.told["failed"])]
+        if rehearsing.held:
+            kept = rehearsing.data(COPIED).get("kept_as")
+            said += self.in_place(kept) if rehearsing.ended(COPIED) else self.taken_back(rehearsing.run_id)
+            context.say(*rehearsing.over())
+        return {"sentence": " ".join(said)}
+
+    @staticmethod
+    def in_place(kept: str) -> List[str]:
+        """Return what to do when the copy has its place."""
+        own = [f"The database that staging had is kept as {kept}."] if kept else []
+        return [
+            "The copy is in its place and harmless.",
+            *own,
+            "Fix this and run upgrade-3.4.yml, which begins where this ended; another copy is not needed.",
+        ]
+
+    def taken_back(self, run: str) -> List[str]:
+        """Drop what was restored, and start the server on the database that it had; return how that went."""
+        context, said = self.context, []
+        try:
+            context.say(*copy.run(copy_options(context, run, "absent"), False, context.progress)["lines"])
+        except OperationError as error:
+            said.append(f"What was restored of production could not be dropped: {error} The next rehearsal drops it.")
+        try:
+            running.up(context.seen, [], context.server["restarts"], context.progress)
+            context.look()
+            restart.release(context.seen)
+            said.append("The staging server was started again on the database that it had.")
+        except OperationError as error:
+            said.append(
+                f"The staging server could not be started again: {error} Its own database is as it was; fix this and"
+                " start it with Compose."
+            )
+        context.changed = True
+        return said
+
+
+class WayBack(Step):
+    """Keep how long each step of a rehearsed rollback took; the upgrade after it begins another journal."""
+
+    name = BACK
+
+    def run(self) -> Dict[str, Any]:
+        """Keep it."""
+        Rehearsing(self.context).keep(BACK, {"summary": journals.summarise(self.journal.content)})
+        return {}
+
+
+class ReportRehearsal(Step):
+    """Report what production has to expect."""
+
+    name = "report_rehearsal"
+
+    def run(self) -> Dict[str, Any]:
+        """Write the report and say it."""
+        context, site, rehearsing = self.context, self.site, Rehearsing(self.context)
+        if context.check_mode:
+            return {"fetch": []}
+        summary, begun = journals.summarise(self.journal.content), (self.journal.content or {}).get("run", {})
+        expected = {
+            "rehearsal": rehearsing.run_id or self.journal.run_id,
+            "run": self.journal.run_id,
+            "host": site["name"],
+            "from": begun.get("from"),
+            "to": begun.get("to"),
+            "users": begun.get("users"),
+            "database_bytes": rehearsing.data(COPIED).get("bytes", 0),
+            "dump": site["rehearse_dump"],
+            "backup_verify": site["rehearse_backup_verify"] or "restore",
+            "offline": summary["offline"],
+            "steps": summary["steps"],
+            "rollback": rehearsing.data(BACK).get("summary"),
+        }
+        path, folder = context.state("rehearsal.json"), context.told.get("report_dir")
+        disk.write(path, expected)
+        fetch = [{"src": path, "dest": f"{folder}/{site['name']}-rehearsal.json"}] if folder else []
+        places = ", on the controller ".join([path, *(one["dest"] for one in fetch)])
+        context.say(*expectation(expected), f"Report             {places}", *rehearsing.over())
+        context.changed = True
+        return {"fetch": fetch}
+
+
+def expectation(expected: Mapping[str, Any]) -> List[str]:
+    """Return the report in lines."""
+    told = expected
+    lines = [
+        f"Rehearsed on {told['host']}: OpenLMIS {told['from']} -> {told['to']} on a copy of production, {told['users']}"
+        f" users, {progress.size(told['database_bytes'])}",
+        "",
+        f"Expected downtime of production: {told['offline']} s, on a server like this one",
+        "",
+        "Seconds by step",
+    ]
+    for one in told["steps"]:
+        lines.append(f"{one['seconds']:8.1f} {one['step']}{', users still work' if one['step'] == 'pull' else ''}")
+    if told["backup_verify"] == "restore":
+        lines.append(
+            "The backup was verified by restoring it here; with openlmis_backup_verify: rows, production's default,"
+            " that step is shorter."
+        )
+    back = told["rollback"]
+    if back:
+        lines += [
+            "",
+            f"Way back           {back['offline']} s offline; the server was upgraded again after it, these are the"
+            " seconds of that",
+        ]
+        lines += [f"{one['seconds']:8.1f} {one['step']}" for one in back["steps"]]
+    return [*lines, ""]

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
 from ansible_collections.openlmis.operations.plugins.module_utils.report import report_files
+from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import Rehearsing
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import Context, Step, now
 
 
@@ -99,6 +100,8 @@ class Failed(Step):
             result = write(context, finding, lines) if facts else {**result, **self.unseen(finding, lines)}
         else:
             context.say("\n", *lines)
+        rehearsing = Rehearsing(context)
+        context.say(*(rehearsing.over() if rehearsing.held else []))
         first = lines[0].partition("FAILED")[2].strip() or lines[0]
         return {
             **result,

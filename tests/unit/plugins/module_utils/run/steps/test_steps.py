@@ -14,13 +14,18 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core.errors im
 from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
 from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import activity_note, gate
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
+from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import Rehearsing
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
-from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import resume, wait
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import check, resume, wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.backup import Backup
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import MaintenanceOff
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.migrate import MigrateContactDetails
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.pull import Pull
-from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.rehearsal import Begin, Over, Summary
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.rehearsal import (
+    RehearsalFailed,
+    ReportRehearsal,
+    WayBack,
+)
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.resume import Ways
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.start import Start
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.stop import Stop
@@ -342,46 +347,111 @@ def test_the_database_is_started_where_it_does_not_run_on_its_data_and_on_no_oth
     assert database_up.needed(known, mounts, own_data_only=True) is own_data
 
 
+# -- the way back ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "unreadable", "said"),
+    [
+        (None, "", "would be restored"),
+        ("no answer", "", "is brought up first"),
+        # The connection is read from the files that are put back first.
+        (None, "yaml: line 10", "once the deployed files are put back"),
+    ],
+)
+def test_a_rollback_looks_into_the_database_before_the_question_where_that_can_be(
+    place, monkeypatch, error, unreadable, said
+):
+    place.site.update(rollback_backup=None)
+    place.facts["project"]["unreadable"] = unreadable
+    place.facts["database"]["error"] = error
+    planned = {"restore": True, "refused": [], "nothing": "", "lines": ["back"], "release": "3.3.1", "gone": False}
+    monkeypatch.setattr(check.rollback, "plan", lambda *_: {**planned, "manifest": {}})
+    monkeypatch.setattr(check.rollback, "restore_options", lambda *_: {})
+    monkeypatch.setattr(check.restore, "into_place", lambda *_: {"lines": ["It would be restored"]})
+    context, result = place.do(check.CheckRollback, phase=ROLLBACK)
+    assert said in context.lines[-1]
+    assert result["further"] is not bool(unreadable)
+
+
 # -- beside the run ----------------------------------------------------------------------------------------------------
+
+
+def rehearsing(place, **options):
+    """Return who rehearses, as a process of its own reads it."""
+    return Rehearsing(place.context(**options))
 
 
 def test_two_controllers_do_not_rehearse_at_once(place):
     mine, theirs = place.run, {**place.run, "holder": OTHER}
-    place.do(Begin)
+    rehearsing(place).begin("restore_copy", {})
     place.run = theirs
     with pytest.raises(OperationError, match=r"was started by operator@laptop \(process 7\)") as refused:
-        place.do(Begin)
+        rehearsing(place).begin("restore_copy", {})
     assert refused.value.facts == {"held_by": mine["holder"]}
+    assert not rehearsing(place).held
     place.run = mine
-    assert place.do(Over)[0].lines == []
+    assert rehearsing(place).held
+    assert rehearsing(place).over() == []
     place.run = theirs
-    place.do(Begin)
+    rehearsing(place).begin("restore_copy", {})
     # The run's own journal is another one.
     assert not place.path.exists()
 
 
 def test_the_end_of_a_rehearsal_hides_no_failure_of_it(place):
-    assert place.do(Over)[0].lines == []
-    place.do(Begin)
+    assert rehearsing(place).over() == []
+    rehearsing(place).begin("restore_copy", {})
     place.run = {**place.run, "holder": OTHER}
-    warning, advice = place.do(Over)[0].lines
+    warning, advice = rehearsing(place).over()
     assert warning.startswith(f"warning   {place.path.parent}/rehearsing.json still says that somebody rehearses: Run ")
     assert "openlmis_take_over=true" in advice
     (place.path.parent / "rehearsing.json").write_text("")
-    assert "cannot be read as a journal" in place.do(Over)[0].lines[0]
+    assert "cannot be read as a journal" in rehearsing(place).over()[0]
 
 
-def test_a_summary_has_the_run_and_the_seconds_of_each_step(place):
-    assert place.do(Summary)[1] == {
-        "run_id": "",
-        "under_way": False,
-        "begun": {},
-        "summary": {"offline": None, "steps": []},
-    }
+def test_a_rehearsal_that_was_cut_off_lends_nothing_to_the_next(place):
+    rehearsing(place).begin("restore_copy", {})
+    rehearsing(place).end("restore_copy", {"kept_as": "open_lmis_before"}, {})
+    rehearsing(place).begin("restore_copy", {})
+    assert rehearsing(place).data("restore_copy") == {}
+
+
+def test_a_failed_rehearsal_of_another_controller_is_left_alone(place):
+    place.run, mine = {**place.run, "holder": OTHER}, place.run
+    rehearsing(place).begin("restore_copy", {})
+    place.run = mine
+    context, result = place.do(RehearsalFailed, told={"failed": {"msg": "Refused."}})
+    assert (result["sentence"], context.lines, context.changed) == ("Refused.", [], False)
+
+
+def test_once_the_copy_has_its_place_it_stays_there(place):
+    rehearsing(place).begin("restore_copy", {})
+    rehearsing(place).end("restore_copy", {"kept_as": "open_lmis_before"}, {})
+    context, result = place.do(RehearsalFailed, told={"failed": {"msg": "auth does not answer."}})
+    assert result["sentence"] == (
+        "auth does not answer. The copy is in its place and harmless. The database that staging had is kept as"
+        " open_lmis_before. Fix this and run upgrade-3.4.yml, which begins where this ended; another copy is not"
+        " needed."
+    )
+    assert (context.changed, rehearsing(place).held) == (False, False)
+
+
+def test_what_production_has_to_expect_has_the_seconds_of_both_ways(place):
+    place.site.update(rehearse_dump="/var/backups/production")
+    rehearsing(place).begin("restore_copy", {})
+    rehearsing(place).end("restore_copy", {"bytes": 3 << 20}, {})
     place.have_done("pull", "maintenance_on")
-    found = place.do(Summary)[1]
-    assert (found["run_id"], found["under_way"], found["begun"]["from"]) == (place.journal().run_id, True, "3.3.1")
-    assert [one["step"] for one in found["summary"]["steps"]] == ["pull", "maintenance_on"]
+    place.do(WayBack)
+    context, result = place.do(ReportRehearsal, told={"report_dir": "/reports"})
+    path = place.path.parent / "rehearsal.json"
+    assert result == {"fetch": [{"src": str(path), "dest": "/reports/lmis-rehearsal.json"}]}
+    told = json.loads(path.read_text())
+    assert (told["run"], told["database_bytes"], told["users"]) == (place.journal().run_id, 3 << 20, 9)
+    assert context.lines[0].endswith("9 users, 3.0 MiB")
+    steps = [line.split()[1] for line in context.lines if line.startswith("     0.0")]
+    assert steps == ["pull,", "maintenance_on", "pull", "maintenance_on"]
+    assert not rehearsing(place).held
 
 
 def test_a_process_whose_controller_is_gone_is_waited_for_and_a_controller_that_works_refused_at_once(

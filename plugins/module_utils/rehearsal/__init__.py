@@ -1,9 +1,5 @@
----
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Ansible collections that the controller needs: ansible-galaxy collection install -r requirements.yml
-collections:
-  - name: community.docker
-    version: ">=3.10.0"
+"""A copy of production on a staging server: what must hold before, how it gets there, and that it reaches nobody."""

@@ -9,9 +9,11 @@ Nothing that is found leaves the database: results are names of columns and numb
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
+from ansible_collections.openlmis.operations.plugins.module_utils.dump import restoring
+from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql.contents import quoted
 
 # IANA keeps example.org for documentation and gives its names to nobody. The bare .invalid would not do: the
@@ -268,3 +270,57 @@ def _has(cursor: Any, table: str, *columns: str) -> bool:
         (table, list(columns)),
     )
     return bool(cursor.fetchone()[0] == len(columns))
+
+
+MARK = "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+
+
+def require_copy(cursor: Any) -> None:
+    """Raise OperationError for a database that nothing marks as a copy: it may be production's own."""
+    cursor.execute(MARK)
+    name, comment = cursor.fetchone()
+    if not (restoring.is_copy(comment) or restoring.left_by_rehearsal(comment)):
+        raise OperationError(
+            f"The comment of database {name} does not say that it is a copy; that of one which a rehearsal has restored"
+            " does, and is expected, since production's addresses must not be rewritten. Nothing was changed. If this"
+            f' is a copy that you restored by hand, say so with COMMENT ON DATABASE "{name}" IS'
+            f" '{restoring.copy_comment('by hand')}' and run again."
+        )
+
+
+def said(result: Mapping[str, Any]) -> List[str]:
+    """Return the numbers in words."""
+    places = ", ".join(f"{key} {rows}" for key, rows in sorted(result["columns"].items())) or "none"
+    return [
+        f"{result['addresses']} e-mail addresses reach nobody any more: {places}",
+        f"{result['transfers']} rows of {TRANSFERS} have no real host and no real password any more",
+        f"{result['tokens']} tokens of production have expired",
+        (
+            "Proven before the commit: nothing is left that could be reached, and no address was lost or became equal"
+            " to another"
+        ),
+    ]
+
+
+def rewrite(settings: database.ConnectionSettings, timeout: int, check_mode: bool) -> Dict[str, Any]:
+    """Rewrite, verify, and commit unless in check mode; return the numbers.
+
+    C(timeout) is in seconds, of each statement; 0 is no limit. Raises OperationError.
+    """
+    connection = database.connect(settings, "openlmis.operations make_harmless")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)",
+                (f"{timeout}s",),
+            )
+            require_copy(cursor)
+            result = make(cursor)
+        connection.rollback() if check_mode else connection.commit()
+        return result
+    except database.psycopg2.Error as error:
+        raise database.database_error(
+            error, settings, "While the copy was made harmless", "Everything was rolled back"
+        ) from None
+    finally:
+        connection.close()

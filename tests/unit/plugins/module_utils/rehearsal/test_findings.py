@@ -8,9 +8,10 @@ import copy
 import pathlib
 
 import pytest
-from ansible_collections.openlmis.operations.plugins.module_utils.check import evidence_deployment, rehearsing
+from ansible_collections.openlmis.operations.plugins.module_utils.check import evidence_deployment
 from ansible_collections.openlmis.operations.plugins.module_utils.check.finding import OK, REFUSED
 from ansible_collections.openlmis.operations.plugins.module_utils.project import deployment
+from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal import findings as rehearsing
 
 IDENTITY = {
     "name": "open_lmis",
