@@ -139,26 +139,15 @@ duration:
   sample: {"dump": 12.1, "proof": 4.0}
 """
 
-from typing import Any, Dict
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
 from ansible_collections.openlmis.operations.plugins.module_utils.dump import dump
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 
-def work(module: AnsibleModule) -> Dict[str, Any]:
-    """Dump and verify."""
-    compose.require_docker(module)
-    database.require_psycopg2(module)
-    with progress.Progress(module.params["progress_file"]) as progressing:
-        return dump.back_up(module.params, module.check_mode, progressing)
-
-
 def main() -> None:
     """Entry point of the module."""
-    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
+    spec = database.connection_argument_spec()
     spec.update(
         project_src={"type": "path", "required": True},
         dest={"type": "path", "required": True},
@@ -168,7 +157,7 @@ def main() -> None:
         compress={"type": "int"},
         image={"type": "str"},
     )
-    skeleton.main(spec, work)
+    skeleton.shown(spec, dump.back_up, compose.require_docker, database.require_psycopg2)
 
 
 if __name__ == "__main__":

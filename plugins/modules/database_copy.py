@@ -154,26 +154,15 @@ lines:
   elements: str
 """
 
-from typing import Any, Dict
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal import copy
 
 
-def work(module: AnsibleModule) -> Dict[str, Any]:
-    """Do what the state asks for."""
-    compose.require_docker(module)
-    database.require_psycopg2(module)
-    with progress.Progress(module.params["progress_file"]) as progressing:
-        return copy.run(module.params, module.check_mode, progressing)
-
-
 def main() -> None:
     """Entry point of the module."""
-    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
+    spec = database.connection_argument_spec()
     spec["project_src"]["required"] = True
     spec.update(
         dump={"type": "path"},
@@ -185,7 +174,9 @@ def main() -> None:
         wait_for_sessions={"type": "int", "default": 60},
         image={"type": "str"},
     )
-    skeleton.main(spec, work, required_if=[("state", "beside", ["dump"])])
+    skeleton.shown(
+        spec, copy.run, compose.require_docker, database.require_psycopg2, required_if=[("state", "beside", ["dump"])]
+    )
 
 
 if __name__ == "__main__":

@@ -155,26 +155,15 @@ duration:
   sample: {"restore": 61.0, "proof": 12.3}
 """
 
-from typing import Any, Dict
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
 from ansible_collections.openlmis.operations.plugins.module_utils.dump import restore
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
 
-def work(module: AnsibleModule) -> Dict[str, Any]:
-    """Restore, or say what would be restored."""
-    compose.require_docker(module)
-    database.require_psycopg2(module)
-    with progress.Progress(module.params["progress_file"]) as progressing:
-        return restore.into_place(module.params, module.check_mode, progressing)
-
-
 def main() -> None:
     """Entry point of the module."""
-    spec = {**database.connection_argument_spec(), **progress.argument_spec()}
+    spec = database.connection_argument_spec()
     spec["project_src"]["required"] = True
     spec.update(
         backup={"type": "path", "required": True},
@@ -186,7 +175,7 @@ def main() -> None:
         wait_for_sessions={"type": "int", "default": 60},
         image={"type": "str"},
     )
-    skeleton.main(spec, work)
+    skeleton.shown(spec, restore.into_place, compose.require_docker, database.require_psycopg2)
 
 
 if __name__ == "__main__":

@@ -161,26 +161,15 @@ msg:
   type: str
 """
 
-from typing import Any, Dict
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.openlmis.operations.plugins.module_utils.core import progress, skeleton
+from ansible_collections.openlmis.operations.plugins.module_utils.core import skeleton
 from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 from ansible_collections.openlmis.operations.plugins.module_utils.release import wait, web
 
 
-def work(module: AnsibleModule) -> Dict[str, Any]:
-    """Wait, or say for what would be waited."""
-    compose.require_docker(module)
-    database.require_psycopg2(module)
-    with progress.Progress(module.params["progress_file"]) as progressing:
-        return wait.wait(module.params, module.check_mode, progressing)
-
-
 def main() -> None:
     """Entry point of the module."""
-    spec = {**database.connection_argument_spec(), **web.site_argument_spec(), **progress.argument_spec()}
+    spec = {**database.connection_argument_spec(), **web.site_argument_spec()}
     spec["project_src"]["required"] = True
     spec.update(
         services={"type": "list", "elements": "str", "default": []},
@@ -188,7 +177,7 @@ def main() -> None:
         timeout={"type": "int", "default": 1800},
         interval={"type": "float", "default": 1},
     )
-    skeleton.main(spec, work)
+    skeleton.shown(spec, wait.wait, compose.require_docker, database.require_psycopg2)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from ansible_collections.openlmis.operations.plugins.module_utils.core.errors im
 from ansible_collections.openlmis.operations.plugins.module_utils.host import server
 from ansible_collections.openlmis.operations.plugins.module_utils.postgresql import database
 
+NAME = "openlmis.operations upgrade_check"
+
 FOREIGN_TABLES = """
 SELECT pg_get_userbyid(c.relowner), n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n
   ON n.oid = c.relnamespace
@@ -84,19 +86,12 @@ def named_otherwise(params: Mapping[str, Any], seen: server.Look, facts: Mapping
         told = f"{given.database} at {given.where()}"
         if (given.host, given.port, given.database) == (here["host"], here["port"], here["name"]):
             return {"options": options, "same": True, "rendered": told}
-        connection = database.connect(given, "openlmis.operations upgrade_check", autocommit=True)
-    except OperationError as error:
-        return {"options": options, "same": None, "rendered": str(error)}
-    try:
-        with connection.cursor() as cursor:
+        with database.session(given, NAME, "While the components' database was looked at", autocommit=True) as one:
+            cursor = one.cursor()
             cursor.execute("SELECT oid::bigint FROM pg_database WHERE datname = current_database()")
             oid, system = cursor.fetchone()[0], database.system_identifier(cursor)
-    except database.psycopg2.Error as error:
-        raise database.database_error(
-            error, given, "While the components' database was looked at", "Nothing was changed"
-        ) from None
-    finally:
-        connection.close()
+    except OperationError as error:
+        return {"options": options, "same": None, "rendered": str(error)}
     same = oid == here["oid"] and (system == here["system_identifier"] if system else None)
     return {"options": options, "same": same, "rendered": told}
 
@@ -106,15 +101,10 @@ def database_facts(params: Mapping[str, Any], seen: server.Look, facts: Mapping[
     if facts["database"]["error"]:
         return {}
     settings = database.resolve_connection(dict(params), seen.services)
-    connection = database.connect(settings, "openlmis.operations upgrade_check", autocommit=True)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(server.SESSION)
-            return _query(cursor, [one["schema"] for one in facts["components"] if one["schema"]])
-    except database.psycopg2.Error as error:
-        raise database.database_error(error, settings, "While the server was checked", "Nothing was changed") from None
-    finally:
-        connection.close()
+    with database.session(settings, NAME, "While the server was checked", autocommit=True) as connection:
+        cursor = connection.cursor()
+        cursor.execute(server.SESSION)
+        return _query(cursor, [one["schema"] for one in facts["components"] if one["schema"]])
 
 
 def _query(cursor: Any, schemas: Sequence[str]) -> Dict[str, Any]:

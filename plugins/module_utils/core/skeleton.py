@@ -10,6 +10,7 @@ import sys
 from typing import Any, Callable, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.openlmis.operations.plugins.module_utils.core import progress
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, leave
 
 Work = Callable[[AnsibleModule], Dict[str, Any]]
@@ -28,6 +29,23 @@ def main(spec: Dict[str, Any], work: Work, **options: Any) -> None:
             raise
         module.fail_json(msg=text)
     leave(module, **result)
+
+
+def shown(
+    spec: Dict[str, Any], work: Callable[..., Dict[str, Any]], *needs: Callable[[AnsibleModule], None], **options: Any
+) -> None:
+    """Run a module whose progress is shown: C(work) is given its options, check mode and where to say how far it is.
+
+    C(needs) fail a module whose library is missing.
+    """
+
+    def whole(module: AnsibleModule) -> Dict[str, Any]:
+        for need in needs:
+            need(module)
+        with progress.Progress(module.params["progress_file"]) as progressing:
+            return work(module.params, module.check_mode, progressing)
+
+    main({**spec, **progress.argument_spec()}, whole, **options)
 
 
 def sentence(error: Exception) -> Optional[str]:

@@ -48,16 +48,8 @@ def note(params: Mapping[str, Any], dest: str, seconds: int, replace: bool) -> D
     """
     settings = database.resolve_connection(dict(params))
     counted = count(settings, seconds) if seconds else {"count_timeout": 0}
-    connection = database.connect(settings, NAME)
-    try:
-        with connection.cursor() as cursor:
-            baseline = activity.baseline(cursor)
-    except database.psycopg2.Error as error:
-        raise database.database_error(
-            error, settings, "While the database's activity was read", "Nothing was changed"
-        ) from error
-    finally:
-        connection.close()
+    with database.session(settings, NAME, "While the database's activity was read") as connection:
+        baseline = activity.baseline(connection.cursor())
     if replace or not os.path.exists(dest):
         try:
             disk.write(dest, baseline)

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import traceback
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Iterator
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError, no_library
@@ -527,6 +528,22 @@ _STATES = {
     "22": ("a value does not fit the table", "compare the two tables' columns with those of the release"),
     "23": ("a constraint of the table refused the rows", "compare the table's constraints with those of the release"),
 }
+
+
+@contextlib.contextmanager
+def session(
+    settings: ConnectionSettings, application_name: str, doing: str, state: str = "Nothing was changed", **options: Any
+) -> Iterator[Any]:
+    """A connection for as long as the block lasts; a failed statement in it raises OperationError, as
+    :func:`database_error` says it.
+    """
+    connection = connect(settings, application_name, **options)
+    try:
+        yield connection
+    except psycopg2.Error as error:
+        raise database_error(error, settings, doing, state) from None
+    finally:
+        connection.close()
 
 
 def database_error(error: Exception, settings: ConnectionSettings, doing: str, state: str) -> OperationError:

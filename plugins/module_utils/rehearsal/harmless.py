@@ -307,20 +307,14 @@ def rewrite(settings: database.ConnectionSettings, timeout: int, check_mode: boo
 
     C(timeout) is in seconds, of each statement; 0 is no limit. Raises OperationError.
     """
-    connection = database.connect(settings, "openlmis.operations make_harmless")
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)",
-                (f"{timeout}s",),
-            )
-            require_copy(cursor)
-            result = make(cursor)
+    doing, state = "While the copy was made harmless", "Everything was rolled back"
+    with database.session(settings, "openlmis.operations make_harmless", doing, state) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', %s, true)",
+            (f"{timeout}s",),
+        )
+        require_copy(cursor)
+        result = make(cursor)
         connection.rollback() if check_mode else connection.commit()
         return result
-    except database.psycopg2.Error as error:
-        raise database.database_error(
-            error, settings, "While the copy was made harmless", "Everything was rolled back"
-        ) from None
-    finally:
-        connection.close()
