@@ -7,7 +7,7 @@ end well.
     boots.py [--number N] [--boot SECONDS]
 
 What goes wrong in a few starts of many is seen by many starts only: a component gets another one's address, a worker of
-nginx remembers what has been mended. Each server is the same one, put back as it was saved. It has auth, referencedata,
+nginx remembers what has been fixed. Each server is the same one, put back as it was saved. It has auth, referencedata,
 notification, requisition, the user interface, nginx, consul and what these need; the components left out would make
 each start longer, not different. An upgrade ends well when the playbook succeeds and every contact detail has been
 copied. Exits 1 unless all do.

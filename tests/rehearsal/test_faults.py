@@ -62,7 +62,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 killed[step] = scene.strike(fault)
                 if who != "playbook":
                     reports[step] = server.report()
-                fault.mend(scene)
+                fault.fix(scene)
             finished = scene.start(UPGRADE).end()
             reports["finished"] = server.report()
             after = picture(server)

@@ -69,7 +69,7 @@ def copy(folder: str, part: str, source: str, paths: Sequence[str]) -> None:
             said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
             raise OperationError(
                 f"The files of {source} were not all copied to {dest}: cp said: {said}. Every file of the deployment is"
-                " expected in the backup. What there is is no backup yet. Mend that and run again."
+                " expected in the backup. What there is is no backup yet. Fix that and run again."
             )
 
 
@@ -299,7 +299,7 @@ def complete(
     except OSError as error:
         raise OperationError(
             f"The backup in {folder} cannot be finished ({error.strerror}); room and the right to write there are"
-            " expected. What there is is no backup yet. Mend that and run again."
+            " expected. What there is is no backup yet. Fix that and run again."
         ) from error
 
 

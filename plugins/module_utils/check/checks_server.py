@@ -82,7 +82,7 @@ def check_containers(facts: Facts) -> Finding:
         REFUSED,
         ", ".join(bad),
         "a healthy server before an upgrade",
-        "Start or mend it: `docker compose ps -a` and `docker compose logs` say more.",
+        "Start or fix it: `docker compose ps -a` and `docker compose logs` say more.",
     )
 
 

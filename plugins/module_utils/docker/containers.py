@@ -181,5 +181,5 @@ def _docker(name: str) -> Iterator[None]:
     except (DockerException, OSError) as error:
         raise OperationError(
             f"Container {name} cannot run to its end: Docker said: {getattr(error, 'explanation', None) or error}. One"
-            " container beside the database is expected to run. Mend that and run again."
+            " container beside the database is expected to run. Fix that and run again."
         ) from error

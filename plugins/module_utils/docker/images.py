@@ -82,7 +82,7 @@ def fetch(client: Any, image: str, layers: Layers) -> None:
 def refused(image: str, said: Any) -> OperationError:
     return OperationError(
         f"Image {image} cannot be fetched: Docker said: {said}. It is expected in its registry, and the registry to be"
-        " reached from the Docker Engine's host. Mend that, or `docker login` there, or load the image with `docker"
+        " reached from the Docker Engine's host. Fix that, or `docker login` there, or load the image with `docker"
         " load`, and run again."
     )
 
@@ -114,7 +114,7 @@ def give(client: Any, repository: str, tag: str, image: str) -> None:
         raise OperationError(
             f"Image {image} cannot be kept as {repository}:{tag}: Docker said:"
             f" {getattr(error, 'explanation', None) or error}. The image of every container is expected to be on this"
-            " host. Mend that and run again."
+            " host. Fix that and run again."
         ) from error
 
 

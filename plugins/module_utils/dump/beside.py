@@ -172,7 +172,7 @@ class Beside:
             ]
             raise OperationError(
                 f"{command[0]} ended with {outcome.code} and said: {redact(lines[0])}. A whole restore is expected."
-                f" {UNTOUCHED}, and so is the backup; mend the cause and run again."
+                f" {UNTOUCHED}, and so is the backup; fix the cause and run again."
             )
         return outcome.out
 

@@ -448,7 +448,7 @@ class Backup:
             # the same.
             advice += " With openlmis_backup_compress=1 the dump takes less." if self.compress == 0 else ""
         else:
-            advice = "Mend the cause and run again."
+            advice = "Fix the cause and run again."
         raise OperationError(
             f"{program} ended with {outcome.code} and said: {said}. {expected} is expected. Nothing of this backup was"
             f" kept. {advice}"
@@ -464,5 +464,5 @@ def back_up(params: Mapping[str, Any], check_mode: bool, progressing: progress.P
     except OSError as error:
         raise OperationError(
             f"The backup in {params['dest']} could not be written ({error.strerror}); room and the right to write are"
-            " expected. Nothing of it was kept. Mend that, or set openlmis_backup_dir to another disk, and run again."
+            " expected. Nothing of it was kept. Fix that, or set openlmis_backup_dir to another disk, and run again."
         ) from error

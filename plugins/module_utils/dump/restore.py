@@ -274,7 +274,7 @@ class Restore(Beside):
         if lacking:
             raise OperationError(
                 f"The restored database's {'; its '.join(lacking)}. What the database had when it was backed up is"
-                f" expected. {UNTOUCHED}; mend that and run again."
+                f" expected. {UNTOUCHED}; fix that and run again."
             )
 
     def _properties(self, told: Dict[str, Any]) -> Dict[str, Any]:

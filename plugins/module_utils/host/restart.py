@@ -88,5 +88,5 @@ def _update(container: Any, wanted: Policy) -> bool:
     except DockerException as error:
         raise OperationError(
             f"The restart policy of {container.name} cannot be set: Docker said:"
-            f" {getattr(error, 'explanation', None) or error}. Expected {wanted.name}. Mend that and run again."
+            f" {getattr(error, 'explanation', None) or error}. Expected {wanted.name}. Fix that and run again."
         ) from error

@@ -55,7 +55,7 @@ def note(params: Mapping[str, Any], dest: str, seconds: int, replace: bool) -> D
             disk.write(dest, baseline)
         except OSError as error:
             raise OperationError(
-                f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Mend that and"
+                f"{dest} cannot be written ({error.strerror}); room and the right to write are expected. Fix that and"
                 " run again."
             ) from error
     return counted

@@ -209,7 +209,7 @@ def _run(command: Sequence[str], what: str, explained: Callable[[str], str] = st
         said = explained((result.stderr.strip().splitlines() or ["nothing"])[-1])
         raise OperationError(
             engine.missing_compose()
-            or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Mend that and run this again."
+            or f"{what} cannot be read: `{' '.join(command[:2])}` said: {said}. Fix that and run this again."
         )
     return result.stdout
 

@@ -67,7 +67,7 @@ def make(module: Any, planned: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     except OSError as error:
         raise OperationError(
             f"{error.filename or 'A file of the deployment'} cannot be changed ({error.strerror}); every edit is"
-            " expected to be made. A file has all of its edits or none. Mend that and run again."
+            " expected to be made. A file has all of its edits or none. Fix that and run again."
         ) from error
     return {"edits": made, "changed": changed, "diff": [difference(path, texts, after, sources) for path in changed]}
 

@@ -295,7 +295,7 @@ class Copy(Beside):
             said = redact(outcome.said())
             raise OperationError(
                 f"{self.dump.path} could not be restored in a throw-away server, which ended with {outcome.code} and"
-                f" said: {said}. A dump that is restored without an error is expected. {UNTOUCHED}; mend the cause, or"
+                f" said: {said}. A dump that is restored without an error is expected. {UNTOUCHED}; fix the cause, or"
                 " dump production with pg_dump -Fc."
             )
         return self.programs.path(archive)

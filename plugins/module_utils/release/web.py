@@ -88,7 +88,7 @@ def components_of(params: dict[str, Any]) -> list[Component]:
 class Answer(NamedTuple):
     """What one request came to.
 
-    status is None when no HTTP answer arrived; problem then says why. hopeless marks what waiting cannot mend.
+    status is None when no HTTP answer arrived; problem then says why. hopeless marks what waiting cannot fix.
     """
 
     status: int | None = None

@@ -433,7 +433,7 @@ def _after_failure(report: Report) -> List[Dict[str, Any]]:
     found = []
     if report["commands"]["resume"]:
         found.append(
-            _do("Mend what was found and go on; what is done is skipped:", [report["commands"]["resume"]], True)
+            _do("Fix what was found and resume; what is done is skipped:", [report["commands"]["resume"]], True)
         )
     if report["commands"]["rollback"]:
         found.append(_do("Or go back to what was before:", [report["commands"]["rollback"]], True))
