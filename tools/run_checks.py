@@ -230,7 +230,14 @@ if surplus or missing:
 
 
 # These run beside the others on Engines of their own, which reach no package index; all lanes take about as long.
-SECOND = ("test_distribution.py", "test_expected.py", "test_faults.py", "test_layouts.py", "test_rehearsing.py")
+SECOND = (
+    "test_distribution.py",
+    "test_expected.py",
+    "test_faults.py",
+    "test_inventory.py",
+    "test_layouts.py",
+    "test_rehearsing.py",
+)
 THIRD = ("test_upgrade.py",)
 FOURTH = ("test_backup.py", "test_preflight.py", "test_refusals.py", "test_wait_and_smoke.py")
 COMPOSE_V1 = (

@@ -344,22 +344,20 @@ VOLUMES = {"named volume": external.named_volume, "folder of the host": external
 
 
 def there(server: Server) -> str:
-    """Upgrade, and again with nothing left to do; the contact details are held against the expectation. What was
-    printed.
-    """
+    """Upgrade; the contact details are held against the expectation. What was printed."""
     done = upgrade(server)
     assert done.code == 0, done.text
     assert server.contact_details() == expected_contact_details(server.users())
     assert server.versions() == {name: RELEASES["3.4.0"][name] for name in server.components()}
-    again = upgrade(server)
-    assert (again.code, again.recap("changed")) == (0, 0), again.text
-    return done.text + again.text
+    return done.text
 
 
 def there_and_back(server: Server) -> None:
     """Upgrade, and roll back to what was before."""
     before = tables(server)
     printed = there(server)
+    again = upgrade(server)
+    assert (again.code, again.recap("changed")) == (0, 0), again.text
     back = command(server, "ansible-playbook", "playbooks/rollback-3.4.yml", "-e", "openlmis_confirm=false")
     assert back.code == 0, back.text
     assert tables(server) == before

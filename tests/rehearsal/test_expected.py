@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import pathlib
-import subprocess
-import sys
 
-from stack.ansible import ANSIBLE
-from stack.releases import CHECKOUT
+from stack.ansible import without_server
 
 CHECK = """
 - hosts: localhost
@@ -42,26 +39,10 @@ JOURNAL = {
 
 def check(folder: pathlib.Path) -> str:
     """What the check says with a broken report, where there is no server behind it."""
-    (folder / "play.yml").write_text(CHECK)
     (folder / "report.json").write_text('{"steps": [')
-    variables = {
-        "folder": str(folder),
-        "openlmis_rehearsal_report": str(folder / "report.json"),
-        "ansible_python_interpreter": sys.executable,
-    }
-    command = [
-        str(ANSIBLE / "ansible-playbook"),
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        json.dumps(variables),
-        str(folder / "play.yml"),
-    ]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    return " ".join((done.stdout + done.stderr).split())
+    run = without_server(folder, CHECK, folder=str(folder), openlmis_rehearsal_report=str(folder / "report.json"))
+    assert run.code != 0
+    return run.text
 
 
 def test_a_broken_report_is_refused_before_the_window(tmp_path: pathlib.Path) -> None:

@@ -101,6 +101,7 @@ def test_two_servers_are_looked_at_over_ssh_with_sudo_and_an_environment_of_thei
     host.sh("printf '[global]\\nno-index = true\\n' >/etc/pip.conf")
 
 
+@pytest.mark.long
 def test_no_server_is_begun_after_one_has_failed(host: Host) -> None:
     before = host.server.fingerprint()
     servers = {

@@ -391,33 +391,6 @@ def test_a_password_that_is_a_word_spoils_nothing_that_is_told(server: Server) -
     assert "openlmis" in json.dumps(findings)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        (
-            "openlmis_backup",
-            "none",
-            "openlmis_backup is none. Set it to dump or the absolute path on the controller of a task file.",
-        ),
-        (
-            "openlmis_gate",
-            "dump",
-            "openlmis_gate is dump. Set it to firewall, none or the absolute path on the controller of a task file.",
-        ),
-        (
-            "openlmis_report_dir",
-            "firewall",
-            "openlmis_report_dir is firewall. Set it to the absolute path on the controller of a directory.",
-        ),
-        ("openlmis_gate", "/not/there.yml", "openlmis_gate is /not/there.yml, which is not there. Set it to firewall"),
-    ],
-)
-def test_each_variable_has_values_of_its_own(server: Server, variable: str, value: str, said: str) -> None:
-    run = preflight(server, "-e", f"{variable}={value}")
-    assert run.code != 0
-    assert said in " ".join(run.text.split())
-
-
 def test_a_national_ui_may_be_kept(server: Server) -> None:
     with changed_files(server, OVERRIDE + "  reference-ui:\n    image: moh/ui:1.2\n"):
         findings = check(server, images={"reference-ui": "keep"})

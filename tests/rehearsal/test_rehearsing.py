@@ -9,12 +9,9 @@ import json
 import os
 import pathlib
 import socket
-import subprocess
-import sys
 
 import pytest
-from stack.ansible import ANSIBLE
-from stack.releases import CHECKOUT
+from stack.ansible import without_server
 
 PLAY = """
 - hosts: localhost
@@ -22,35 +19,23 @@ PLAY = """
   vars:
     openlmis__phase: rehearsal
   tasks:
-    - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: "{{ step }}"}
+    - ansible.builtin.import_role: {name: openlmis.operations.openlmis, tasks_from: restore_copy}
 """
 
 
-def rehearse(folder: pathlib.Path, step: str = "restore_copy", code: int = 2) -> str:
+def rehearse(folder: pathlib.Path) -> str:
     """What is said where no engine answers."""
-    (folder / "play.yml").write_text(PLAY)
-    variables = {
-        "openlmis_project_src": str(folder),
-        "openlmis_state_dir": str(folder),
-        "openlmis_release": "3.4.0",
-        "openlmis_rehearse_dump": str(folder / "open_lmis.dump"),
-        "step": step,
-        "openlmis_compose_environment": {"DOCKER_HOST": f"unix://{folder}/nowhere.sock"},
-        "ansible_python_interpreter": sys.executable,
-    }
-    command = [
-        str(ANSIBLE / "ansible-playbook"),
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        "-e",
-        json.dumps(variables),
-        str(folder / "play.yml"),
-    ]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout
-    return " ".join((done.stdout + done.stderr).split())
+    run = without_server(
+        folder,
+        PLAY,
+        openlmis_project_src=str(folder),
+        openlmis_state_dir=str(folder),
+        openlmis_release="3.4.0",
+        openlmis_rehearse_dump=str(folder / "open_lmis.dump"),
+        openlmis_compose_environment={"DOCKER_HOST": f"unix://{folder}/nowhere.sock"},
+    )
+    assert run.code == 2, run.text
+    return run.text
 
 
 def held(folder: pathlib.Path, **holder: object) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -63,6 +64,22 @@ def command(server: Server, *arguments: str) -> Run:
         f"{arguments[0]} did not end within {PATIENCE} seconds. It printed:\n{text}"
     )
     return Run(process.returncode, text)
+
+
+def without_server(folder: pathlib.Path, play: str, hosts: str = "localhost,", /, **variables: object) -> Run:
+    """Run a playbook on this machine where no server is behind it; its text has single blanks only."""
+    (folder / "play.yml").write_text(play)
+    given = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **variables}
+    done = subprocess.run(
+        [str(ANSIBLE / "ansible-playbook"), "-i", hosts, "-e", json.dumps(given), str(folder / "play.yml")],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    return Run(done.returncode, " ".join((done.stdout + done.stderr).split()))
 
 
 def upgrade(server: Server, *arguments: str) -> Run:
