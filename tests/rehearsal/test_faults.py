@@ -1,9 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sample of the fault campaign: one upgrade that is killed in most of its steps and gone on with, and then rolled
-back.
-"""
+"""A sample of the fault campaign: one upgrade that is killed twice and gone on with, and then rolled back."""
 
 from __future__ import annotations
 
@@ -30,8 +28,8 @@ sys.path.insert(0, str(CHECKOUT / ".cache" / "collections"))
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS
 
 TARGET = RELEASES["3.4.0"]
-# The work on the host dies and the playbook sees it, or the playbook dies and the host goes on. The campaign has every step
-# both ways, and test_gate.py a kill in the wait.
+# The work on the host dies and the playbook sees it, or the playbook dies and the host goes on. The campaign has every
+# step both ways, and test_gate.py a kill in the wait.
 KILLED = {"start": "remote", "maintenance_off": "playbook"}
 
 
