@@ -122,6 +122,10 @@ kept_as:
     dropped.
   returned: success
   type: str
+in_place:
+  description: Whether this copy has its place already.
+  returned: when O(state=absent)
+  type: bool
 dropped:
   description: Databases of earlier rehearsals that were dropped.
   returned: success

@@ -695,6 +695,9 @@ def test_the_verb_keeps_its_backup_until_it_is_no_longer_a_way_back(server: Serv
     assert verified(fetched)["proven"]
     os.chown(server.project_src / "settings.env", 0, 0)
 
+    # Run again with the fetched backup there: nothing is fetched.
+    assert "changed: [rehearsal]" not in verb(server, **fetch)
+
     # Run again: it is whole and nobody has worked since. Stopped again since: somebody may have.
     data_file(fetched).unlink()
     assert "changed: [rehearsal]" not in verb(server, **fetch).partition("Fetch the backup")[0]

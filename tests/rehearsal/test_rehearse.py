@@ -196,6 +196,10 @@ def rarely(names: Iterable[str]) -> list[Any]:
 
 REFUSED: dict[str, tuple[Callable[[Stage], tuple[str, ...]], str]] = {
     "no staging server": (lambda stage: ("backup", "-e", "openlmis_staging=false"), "openlmis_staging is not set"),
+    "no staging server, without the check": (
+        lambda stage: ("backup", "-e", "openlmis_staging=false", "--tags", "restore_copy"),
+        "Refused; the server is as it was.",
+    ),
     "production's address": (
         lambda stage: ("custom.dump", "-e", f"openlmis_rehearse_production_base_url={stage.server.base_url}"),
         "so is production's",

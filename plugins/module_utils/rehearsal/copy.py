@@ -101,7 +101,7 @@ class Copy(Beside):
         own = bool(current) and restoring.is_copy(current[1])
         lines = [f"{self.dump.path} ({self.dump.kind}) is restored beside the database {self.name} and takes its place"]
         if current:
-            what = "is an earlier rehearsal's and is dropped then" if own else f"is kept as {self.before}"
+            what = "is an earlier rehearsal's and is dropped then" if own else "is kept under another name"
             lines.append(f"The database that is there now {what}")
         lines += [f"{name}, which an earlier rehearsal has left, is dropped" for name in self._earlier()]
         self._check_privileges(current)
@@ -350,13 +350,15 @@ class Copy(Beside):
         return counted
 
     def remove(self, check_mode: bool) -> Dict[str, Any]:
-        """Drop a copy that has not got its place: it holds what is production's."""
+        """Drop a copy without a place, for it holds what is production's; tell of one that has it (C(in_place))."""
         there = self._row(DATABASE, self.scratch) is not None
         if there and not check_mode:
             self._drop_scratch()
-        gone = [self.scratch] if there else []
+        gone, here = [self.scratch] if there else [], self._row(DATABASE, self.name)
+        in_place = bool(here) and here[1] == restoring.copy_comment(self.run)
+        kept = self.before if in_place and self._row(DATABASE, self.before) else None
         lines = [f"The copy {name} was dropped" for name in gone]
-        return {**self.result, "changed": there, "kept_as": None, "dropped": gone, "lines": lines}
+        return {**self.result, "changed": there, "in_place": in_place, "kept_as": kept, "dropped": gone, "lines": lines}
 
     # -- in place --------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,8 @@ class Rehearsing(Journal):
     def over(self) -> List[str]:
         """Let others rehearse; return what there is to say where that fails, for it often comes after a failure."""
         try:
+            # Another controller may have taken over meanwhile.
+            self.load()
             self.require_sound()
             if self.content is not None and not self.content["finished"]:
                 self.save(

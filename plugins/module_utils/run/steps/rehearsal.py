@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ansible_collections.openlmis.operations.plugins.module_utils.core import disk, progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core import disk, progress, skeleton
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
 from ansible_collections.openlmis.operations.plugins.module_utils.journal import journal as journals
@@ -78,17 +78,26 @@ class RestoreCopy(Step):
         if context.check_mode:
             return {}
         rehearsing.begin(COPIED, {})
-        release, components = context.server["release"], look.check(look_options(context))["components"]
+        release, found = context.server["release"], look.check(look_options(context))
+        if found["refused"]:
+            context.say(*rehearsing.over())
+            raise OperationError(f"Refused; the server is as it was. {' '.join(found['refused'])}")
         running.remove(context.seen, context.services("stopped_for_upgrade"), context.progress)
         context.changed = True
         copied = copy.run(copy_options(context, rehearsing.run_id, "beside"), False, context.progress)
         context.say(*copied["lines"])
+        context.progress.say("making the copy harmless")
         beside = {**self.site, "login_db": copied["scratch"]}
         self.require_release(context.look(login_db=copied["scratch"])[1]["release"], release)
         context.say(*harmless.said(harmless.rewrite(database.resolve_connection(beside), 0, False)))
+        # Somebody may have taken over while this went on, and be restoring a copy of his own.
+        rehearsing.load()
+        journals.require_held(rehearsing.content, {**context.run, "path": rehearsing.path}, step_ends=True)
         in_place = copy.run(copy_options(context, rehearsing.run_id, "in_place"), False, context.progress)
         context.say(*in_place["lines"])
-        rehearsing.end(COPIED, {"bytes": copied["bytes"], "kept_as": in_place["kept_as"], "components": components}, {})
+        rehearsing.end(
+            COPIED, {"bytes": copied["bytes"], "kept_as": in_place["kept_as"], "components": found["components"]}, {}
+        )
         return {}
 
     @staticmethod
@@ -112,6 +121,11 @@ class StartCopy(Step):
         context, rehearsing = self.context, Rehearsing(self.context)
         if context.check_mode:
             return {}
+        if not (journals.unfinished(rehearsing.content) and rehearsing.ended(COPIED)):
+            raise OperationError(
+                "No copy of production was put onto this server by a rehearsal that is under way. Run rehearse-3.4.yml"
+                " without --tags."
+            )
         rehearsing.begin(STARTED, {})
         running.up(context.seen, [], context.server["restarts"], context.progress)
         context.look()
@@ -132,40 +146,56 @@ class RehearsalFailed(Step):
         context, rehearsing = self.context, Rehearsing(self.context)
         said = [report.reason(context.told["failed"])]
         if rehearsing.held:
-            kept = rehearsing.data(COPIED).get("kept_as")
-            said += self.in_place(kept) if rehearsing.ended(COPIED) else self.taken_back(rehearsing.run_id)
+            in_place, kept, problem = bool(rehearsing.ended(COPIED)), rehearsing.data(COPIED).get("kept_as"), ""
+            if not in_place:
+                in_place, kept, problem = self.dropped(rehearsing.run_id)
+            said += self.stays(kept) if in_place else [problem, self.started()]
             context.say(*rehearsing.over())
-        return {"sentence": " ".join(said)}
+        return {"sentence": " ".join(one for one in said if one)}
 
     @staticmethod
-    def in_place(kept: str) -> List[str]:
+    def stays(kept: Optional[str]) -> List[str]:
         """Return what to do when the copy has its place."""
-        own = [f"The database that staging had is kept as {kept}."] if kept else []
         return [
             "The copy is in its place and harmless.",
-            *own,
+            f"The database that staging had is kept as {kept}." if kept else "",
             "Fix this and run upgrade-3.4.yml, which begins where this ended; another copy is not needed.",
         ]
 
-    def taken_back(self, run: str) -> List[str]:
-        """Drop what was restored, and start the server on the database that it had; return how that went."""
-        context, said = self.context, []
+    def dropped(self, run: str) -> Tuple[bool, Optional[str], str]:
+        """Drop what was restored; return whether the copy has its place after all, what is kept then, what failed."""
+        context = self.context
         try:
-            context.say(*copy.run(copy_options(context, run, "absent"), False, context.progress)["lines"])
-        except OperationError as error:
-            said.append(f"What was restored of production could not be dropped: {error} The next rehearsal drops it.")
+            gone = copy.run(copy_options(context, run, "absent"), False, context.progress)
+        # Whatever it is, the server is started again.
+        except Exception as error:
+            said = (
+                f"What was restored of production could not be dropped: {text_of(error)} The next rehearsal drops it."
+            )
+            return False, None, said
+        context.say(*gone["lines"])
+        return gone["in_place"], gone["kept_as"], ""
+
+    def started(self) -> str:
+        """Start the server on the database that it had; return how that went."""
+        context = self.context
+        context.changed = True
         try:
             running.up(context.seen, [], context.server["restarts"], context.progress)
             context.look()
             restart.release(context.seen)
-            said.append("The staging server was started again on the database that it had.")
-        except OperationError as error:
-            said.append(
-                f"The staging server could not be started again: {error} Its own database is as it was; fix this and"
-                " start it with Compose."
+        # Whatever it is, others may rehearse and the first reason is told.
+        except Exception as error:
+            return (
+                f"The staging server could not be started again: {text_of(error)} Its own database is as it was; fix"
+                " this and start it with Compose."
             )
-        context.changed = True
-        return said
+        return "The staging server was started again on the database that it had."
+
+
+def text_of(error: Exception) -> str:
+    """Return what an operator is told of an error, whatever it is."""
+    return str(error) if isinstance(error, OperationError) else skeleton.sentence(error) or str(error)
 
 
 class WayBack(Step):
@@ -175,7 +205,8 @@ class WayBack(Step):
 
     def run(self) -> Dict[str, Any]:
         """Keep it."""
-        Rehearsing(self.context).keep(BACK, {"summary": journals.summarise(self.journal.content)})
+        if not self.context.check_mode:
+            Rehearsing(self.context).keep(BACK, {"summary": journals.summarise(self.journal.content)})
         return {}
 
 
@@ -219,9 +250,9 @@ def expectation(expected: Mapping[str, Any]) -> List[str]:
     lines = [
         f"Rehearsed on {told['host']}: OpenLMIS {told['from']} -> {told['to']} on a copy of production, {told['users']}"
         f" users, {progress.size(told['database_bytes'])}",
-        "",
+        " ",
         f"Expected downtime of production: {told['offline']} s, on a server like this one",
-        "",
+        " ",
         "Seconds by step",
     ]
     for one in told["steps"]:
@@ -234,9 +265,9 @@ def expectation(expected: Mapping[str, Any]) -> List[str]:
     back = told["rollback"]
     if back:
         lines += [
-            "",
+            " ",
             f"Way back           {back['offline']} s offline; the server was upgraded again after it, these are the"
             " seconds of that",
         ]
         lines += [f"{one['seconds']:8.1f} {one['step']}" for one in back["steps"]]
-    return [*lines, ""]
+    return [*lines, " "]

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.openlmis.operations.plugins.module_utils.core.errors import OperationError
 from ansible_collections.openlmis.operations.plugins.module_utils.host import restart, running
 from ansible_collections.openlmis.operations.plugins.module_utils.maintenance import activity_note, gate
+from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal import copy
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import Rehearsing
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
@@ -24,6 +25,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.pull
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.rehearsal import (
     RehearsalFailed,
     ReportRehearsal,
+    StartCopy,
     WayBack,
 )
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.resume import Ways
@@ -435,6 +437,39 @@ def test_once_the_copy_has_its_place_it_stays_there(place):
         " needed."
     )
     assert (context.changed, rehearsing(place).held) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ({"in_place": True, "kept_as": "open_lmis_before"}, "The copy is in its place and harmless."),
+        ({"in_place": False, "kept_as": None}, "The staging server was started again on the database that it had."),
+        (OSError("gone"), "could not be dropped: gone The next rehearsal drops it. The staging server was started"),
+    ],
+)
+def test_after_a_failure_the_database_says_whether_the_copy_has_its_place(place, monkeypatch, there, told):
+    def absent(params, _check_mode, _progress):
+        assert (params["state"], params["run"]) == ("absent", rehearsing(place).run_id)
+        if isinstance(there, Exception):
+            raise there
+        return {**there, "lines": []}
+
+    place.site.update(rehearse_dump="/backup", rehearse_database=None, backup_jobs=2, backup_image=None)
+    place.facts["restarts"] = {}
+    monkeypatch.setattr(copy, "run", absent)
+    monkeypatch.setattr(running, "up", lambda *_: [])
+    monkeypatch.setattr(restart, "release", lambda _look: {})
+    rehearsing(place).begin("restore_copy", {})
+    result = place.do(RehearsalFailed, told={"failed": {"msg": "It was killed."}})[1]
+    assert result["sentence"].startswith("It was killed. ")
+    assert told in result["sentence"]
+    assert not rehearsing(place).held
+
+
+def test_nothing_is_started_for_a_copy_that_is_none(place):
+    with pytest.raises(OperationError, match="No copy of production was put onto this server"):
+        place.do(StartCopy)
+    assert rehearsing(place).content is None
 
 
 def test_what_production_has_to_expect_has_the_seconds_of_both_ways(place):
