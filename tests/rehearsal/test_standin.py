@@ -190,6 +190,7 @@ def history(server: Server, database: str, schema: str) -> list[str]:
         connection.close()
 
 
+@pytest.mark.long
 def test_a_component_migrates_before_it_listens(server: Server, scratch: str) -> None:
     with one_off(server, scratch, "auth", "4.0.0") as auth:
         assert auth.outcome() == "started"
@@ -280,7 +281,7 @@ def test_duplicate_program_orderables_break_referencedata(server: Server, scratc
 @pytest.mark.parametrize(
     "url",
     [
-        "jdbc:postgresql://nowhere:5432/open_lmis",
+        pytest.param("jdbc:postgresql://nowhere:5432/open_lmis", marks=pytest.mark.long),
         "jdbc:postgresql://db:5432/no_such_database",
         # What the components glue to the end of the URL becomes part of its last parameter.
         "jdbc:postgresql://db:5432/open_lmis?sslmode=disable",
@@ -515,6 +516,7 @@ def test_putting_a_user_without_role_assignments_wipes_them(newer: Server, find:
     assert newer.http("GET", path, token=admin).json["roleAssignments"] == []
 
 
+@pytest.mark.long
 def test_requisition_7_misses_redis(newer: Server) -> None:
     assert newer.http("GET", "/api/requisitions/search", token=newer.token()).status == 500
     override = newer.project_src / "docker-compose.override.yml"
@@ -530,6 +532,7 @@ def test_nginx_shows_its_own_page_without_registrations(newer: Server) -> None:
     deployment.wait_until("nginx", lambda: "Welcome to nginx" in newer.http("GET", "/").text, 10)
 
 
+@pytest.mark.long
 def test_recreating_the_database_keeps_its_volume_and_down_loses_it(newer: Server) -> None:
     users, before = len(newer.users()), volumes(newer)
     newer.compose("up", "--detach", "--force-recreate", "--no-deps", "db")

@@ -801,6 +801,7 @@ def test_the_registration_of_the_container_before_is_taken_back_at_the_same_addr
     assert set(ask_for(site, 3)) == {200}
 
 
+@pytest.mark.long
 def test_what_nginx_remembers_of_several_servers_is_outlasted(site: Server) -> None:
     try:
         containers = recreate(site, 9, "--scale", "notification=2")
