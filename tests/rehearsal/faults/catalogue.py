@@ -1,7 +1,7 @@
 # Copyright (c) 2026 openlmis.operations contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong: each fault with the moment at which it strikes, and what a human mends before going on."""
+"""What goes wrong: each fault with the moment at which it strikes, and what a human fixes before going on."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def kills() -> Iterator[Fault]:
             yield Fault("kill %s before %s" % (who, label), Moment(step, nth=nth), strike)
             if step in LOCKED:
                 struck = while_locked(LOCKED[step], strike)
-                yield Fault("kill %s during %s" % (who, label), Moment(step, nth=nth), struck, mend=unlock)
+                yield Fault("kill %s during %s" % (who, label), Moment(step, nth=nth), struck, fix=unlock)
             else:
                 yield Fault("kill %s during %s" % (who, label), during(step, nth), strike)
 
@@ -245,17 +245,17 @@ def happenings() -> Iterator[Fault]:
     # The lock is gone with the session that held it.
     yield Fault("docker daemon restarted during the dump", DUMP, during_dump)
     yield Fault("docker daemon restarted during the wait", during("wait"), restart_daemon)
-    yield Fault("docker daemon dead during the start", during("start"), stop_daemon, mend=start_daemon)
+    yield Fault("docker daemon dead during the start", during("start"), stop_daemon, fix=start_daemon)
     yield Fault("reboot during the dump", DUMP, while_locked(DUMPED, reboot))
     yield Fault("reboot during the wait", during("wait"), reboot)
     yield Fault("reboot before the second start", Moment("start", nth=2), reboot)
     during_dump = while_locked(DUMPED, kill_database)
-    yield Fault("database container killed during the dump", DUMP, during_dump, mend=start_database)
+    yield Fault("database container killed during the dump", DUMP, during_dump, fix=start_database)
     booting = as_soon_as(migrates, "started the components", kill_database)
-    yield Fault("database container killed during the start", during("start"), booting, mend=start_database)
+    yield Fault("database container killed during the start", during("start"), booting, fix=start_database)
     during_copy = while_locked(COPIED, kill_database)
     copying = Moment("migrate_contact_details")
-    yield Fault("database container killed during the copy", copying, during_copy, mend=start_database)
+    yield Fault("database container killed during the copy", copying, during_copy, fix=start_database)
     yield Fault(
         "database container removed before the wait",
         Moment("wait"),
@@ -269,7 +269,7 @@ def happenings() -> Iterator[Fault]:
     ):
         yield Fault("compose down by hand " + when, moment, compose_down)
     starved = while_locked(DUMPED, starve_database)
-    yield Fault("database out of memory during the dump", DUMP, starved, mend=feed_database)
+    yield Fault("database out of memory during the dump", DUMP, starved, fix=feed_database)
     yield Fault(
         "component out of memory",
         Moment("start"),
@@ -335,7 +335,7 @@ def full_disks() -> Iterator[Fault]:
             as_soon_as(activity_noted, "noted the activity", fill("state")),
         ),
     ):
-        yield Fault("disk full " + what, moment, strike, prepare=on_small_disk(name), mend=make_room(name))
+        yield Fault("disk full " + what, moment, strike, prepare=on_small_disk(name), fix=make_room(name))
 
 
 # -- components ----------------------------------------------------------------------------------------------------
@@ -617,7 +617,7 @@ def mistakes() -> Iterator[Fault]:
         go_on_with=("-e", "openlmis_without_way_back=true"),
         no_way_back=True,
     )
-    yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), mend=fetch_backup)
+    yield Fault("backup deleted and fetched from its copy", waiting, killed_and(then(lose_backup)), fix=fetch_backup)
     taken = ("-e", "openlmis_take_over=true")
     yield Fault(
         "controller lost before the wait",

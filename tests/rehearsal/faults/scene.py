@@ -71,8 +71,8 @@ class Fault:
     strike: Strike = nothing
     # Before the run, on the restored server.
     prepare: Action = nothing
-    # What must be mended whichever way the operator goes: free the disk, start the daemon.
-    mend: Action = nothing
+    # What must be fixed whichever way the operator goes: free the disk, start the daemon.
+    fix: Action = nothing
     # What only the way forward needs: the component that was broken, the file that was spoilt.
     correct: Action = nothing
     # What the first run is told, and what the operator says when going on or back, as the failure asked for.
@@ -108,7 +108,7 @@ class Scene:
         self.prepared = picture(server)
         self.daemon = Daemon()
         self.undo: list[Callable[[], None]] = []
-        # What a fault keeps for its mending.
+        # What a fault keeps for its fixing.
         self.kept: dict[str, object] = {}
         self.runs: list[Playbook] = []
         self.log_name = ""
@@ -176,13 +176,13 @@ class Scene:
     # -- the two ways out ------------------------------------------------------------------------------------------
 
     def resumed(self, fault: Fault) -> Ending:
-        """Inject, mend, run the upgrade again: it must finish and leave what an undisturbed one leaves."""
+        """Inject, fix, run the upgrade again: it must finish and leave what an undisturbed one leaves."""
         began = time.monotonic()
         first = "-"
         with self.row(fault.name + " resumed"):
             try:
                 first = said(self.inject(fault))
-                fault.mend(self)
+                fault.fix(self)
                 fault.correct(self)
                 run = self.start(UPGRADE, *fault.go_on_with).end()
                 problems = [] if run.code == 0 else [said(run)]
@@ -204,7 +204,7 @@ class Scene:
                 began = time.monotonic()
                 try:
                     first = said(self.strike(fault))
-                    fault.mend(self)
+                    fault.fix(self)
                     endings[fault.name] = Ending(first, "ok", True, time.monotonic() - began)
                 except BROKEN as error:
                     # It is the fault before that was not got over.
@@ -222,13 +222,13 @@ class Scene:
         return endings
 
     def rolled_back(self, fault: Fault) -> Ending:
-        """Inject, mend, roll back: everything must be as it was."""
+        """Inject, fix, roll back: everything must be as it was."""
         began = time.monotonic()
         first = "-"
         with self.row(fault.name + " rolled back"):
             try:
                 first = said(self.inject(fault))
-                fault.mend(self)
+                fault.fix(self)
                 problems = self.refused_and_gone_on(fault) if fault.no_way_back else self.taken_back(fault)
             except BROKEN as error:
                 problems = [str(error)]
