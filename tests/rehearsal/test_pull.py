@@ -39,7 +39,8 @@ def registry() -> Iterator[Registry]:
 
 PULL = """
 import json, sys
-from ansible_collections.openlmis.operations.plugins.module_utils import compose, errors, images, progress
+from ansible_collections.openlmis.operations.plugins.module_utils.core import errors, progress
+from ansible_collections.openlmis.operations.plugins.module_utils.docker import compose, images
 with progress.Progress(sys.argv[1]) as progressing:
     try:
         print(json.dumps({"fetched": images.pull(compose.docker_client(), sys.argv[2:], progressing)}))
