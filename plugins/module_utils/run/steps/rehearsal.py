@@ -105,9 +105,9 @@ class RestoreCopy(Step):
         """Raise OperationError when the copy is of another release than the one that runs here."""
         if found != wanted:
             raise OperationError(
-                f"The histories of the copy are of {found or 'a mix of releases'}, and this server runs {wanted}; the"
-                " same release is expected. The staging server's database is as it was. Deploy the release here that"
-                " production runs, and run again."
+                f"The migrations in the copy are those of {found or 'a mix of releases'}; this server runs {wanted}."
+                " The staging server's database is unchanged. Deploy the release here that production runs, and run"
+                " again."
             )
 
 

@@ -17,7 +17,7 @@ from ansible_collections.openlmis.operations.plugins.module_utils.rehearsal impo
 from ansible_collections.openlmis.operations.plugins.module_utils.run import database_up
 from ansible_collections.openlmis.operations.plugins.module_utils.run.rehearsing import Rehearsing
 from ansible_collections.openlmis.operations.plugins.module_utils.run.step import PLANS, ROLLBACK, UPGRADE
-from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import check, resume, wait
+from ansible_collections.openlmis.operations.plugins.module_utils.run.steps import check, rehearsal, resume, wait
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.backup import Backup
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.maintenance import MaintenanceOff
 from ansible_collections.openlmis.operations.plugins.module_utils.run.steps.migrate import MigrateContactDetails
@@ -410,6 +410,64 @@ def test_the_end_of_a_rehearsal_hides_no_failure_of_it(place):
     assert "openlmis_take_over=true" in advice
     (place.path.parent / "rehearsing.json").write_text("")
     assert "cannot be read as a journal" in rehearsing(place).over()[0]
+
+
+def test_the_end_of_a_rehearsal_is_not_written_over_the_next_one(place):
+    rehearsing(place).begin("restore_copy", {})
+    mine = rehearsing(place)
+    place.run = {**place.run, "holder": OTHER, "take_over": True}
+    rehearsing(place).begin("restore_copy", {})
+    assert "still says that somebody rehearses" in mine.over()[0]
+    assert rehearsing(place).held
+
+
+@pytest.fixture
+def restoring(place, monkeypatch):
+    """Have a dump that would be restored; return what was done."""
+    did, found = place.world["did"], {"refused": [], "components": [], "table": []}
+    place.site.update(rehearse_dump="/backup", rehearse_database=None, backup_jobs=2, backup_image=None)
+    place.world["found"] = found
+
+    def run(params, _check_mode, _progress):
+        did.append(params["state"])
+        return {"scratch": "beside", "lines": [], "bytes": 1, "kept_as": None}
+
+    def rewrite(*_):
+        did.append("harmless")
+        place.world.get("meanwhile", lambda: None)()
+
+    monkeypatch.setattr(rehearsal.look, "check", lambda _params: found)
+    monkeypatch.setattr(copy, "run", run)
+    monkeypatch.setattr(running, "remove", lambda *_: did.append("removed"))
+    monkeypatch.setattr(rehearsal.harmless, "rewrite", rewrite)
+    monkeypatch.setattr(rehearsal.harmless, "said", lambda _result: [])
+    monkeypatch.setattr(rehearsal.database, "resolve_connection", lambda _params: None)
+    return did
+
+
+def test_a_copy_is_harmless_before_it_takes_the_place(place, restoring):
+    place.do(rehearsal.RestoreCopy)
+    assert restoring == ["removed", "beside", "harmless", "in_place"]
+    assert rehearsing(place).data("restore_copy")["bytes"] == 1
+
+
+def test_a_server_that_is_refused_is_not_touched_also_without_the_check_before(place, restoring):
+    place.world["found"]["refused"] = ["real people: openlmis_staging is not set"]
+    with pytest.raises(OperationError, match="openlmis_staging is not set"):
+        place.do(rehearsal.RestoreCopy)
+    assert restoring == []
+    assert not rehearsing(place).held
+
+
+def test_a_copy_takes_no_place_once_somebody_has_taken_over(place, restoring):
+    def taken_over():
+        place.run = {**place.run, "holder": OTHER, "take_over": True}
+        rehearsing(place).begin("restore_copy", {})
+
+    place.world["meanwhile"] = taken_over
+    with pytest.raises(OperationError, match="was taken over by operator@office"):
+        place.do(rehearsal.RestoreCopy)
+    assert restoring == ["removed", "beside", "harmless"]
 
 
 def test_a_rehearsal_that_was_cut_off_lends_nothing_to_the_next(place):
