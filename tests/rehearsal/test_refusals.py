@@ -46,7 +46,8 @@ def test_a_migration_that_fails_stops_the_run_at_once_and_a_rerun_finishes(old_s
     assert "division by zero" in html.unescape(page)
     boots = {one["component"]: one["seconds"] for one in report["boot"]}
     assert boots["requisition"] is None
-    assert boots["auth"] > 0
+    # The wait ends at its first look; whoever had not answered by then has no seconds.
+    assert "auth" in boots
     assert {one["component"]: one["missing"] for one in report["migrations"]}["requisition"]
 
     again = upgrade(old_server)
